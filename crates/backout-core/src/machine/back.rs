@@ -1,0 +1,256 @@
+//! Going back, holding, and noticing that someone else moved things.
+
+use std::sync::Arc;
+
+use super::Machine;
+use super::effect::{Effects, Outcome, Request, TimerReason};
+use super::state::{At, Phase, Track};
+use super::watch::{Alarm, Watch};
+use crate::journal::Event;
+use crate::plan::decide::decide;
+use crate::plan::{Action, Cause, Choice, Stage, back};
+use crate::policy::OnDeadline;
+use crate::snapshot::Snapshot;
+use crate::units::{Limit, Time, Weight};
+
+/// How often traffic is moved back again before a person is paged.
+const REASSERT_AT_MOST: u32 = 20;
+
+impl Machine {
+    /// Begins the way back: reads the world afresh, then decides.
+    pub(super) fn go_back(&mut self, now: Time, cause: Cause, out: &mut Effects) {
+        out.records.push(Event::Triggered { cause: cause.clone() });
+        self.state.cause = Some(cause);
+        self.state.phase = Phase::Deciding;
+        self.state.paused = false;
+        self.stop_watching();
+        self.state.timers.clear();
+        self.state.track.failures = 0;
+        let within = self.brief.policy.spec.rollback.within.saturating_mul(5);
+        self.arm(now + within, TimerReason::DecisionDeadline, out);
+        self.ask(Request::Observe, None, out);
+    }
+
+    /// Decides on a fresh snapshot, and begins what was decided.
+    pub(super) fn decide(&mut self, now: Time, snapshot: &Snapshot, out: &mut Effects) {
+        let cause = self.state.cause.clone().unwrap_or(Cause::Planned);
+        let decision = decide(&self.brief, &self.state.reached, snapshot, &cause);
+        out.records.push(Event::Decided { decision: Box::new(decision.clone()) });
+        self.disarm(TimerReason::DecisionDeadline);
+        self.disarm(TimerReason::Poll);
+        let parent = self.state.forward.as_ref().unwrap_or(&self.state.track).plan.clone();
+        let plan =
+            back::plan(&self.brief, &parent, &self.state.reached, snapshot, &cause, &decision);
+        let held = match &decision.choice {
+            Choice::Hold(reason) => Some(reason.to_string()),
+            Choice::Back(_) | Choice::FlagOff(_) => None,
+        };
+        self.state.decision = Some(Arc::new(decision));
+        let Some(plan) = plan else {
+            let why = held.unwrap_or_else(|| "no plan leads back".to_owned());
+            self.hold_for_person(why, out);
+            return;
+        };
+        let track = Track::new(Arc::new(plan), now);
+        let former = std::mem::replace(&mut self.state.track, track);
+        self.state.forward.get_or_insert(former);
+        self.state.generation += 1;
+        self.state.phase = Phase::Back;
+        self.state.outcome = None;
+        self.state.residue.clear();
+        self.plan_started(out);
+        self.enter(now, out);
+    }
+
+    /// Both arms degrade alike: stands still and goes on watching.
+    pub(super) fn hold_still(&mut self, now: Time, index: usize, out: &mut Effects) {
+        let cause = self.shared(index);
+        let why = cause.to_string();
+        self.state.cause = Some(cause);
+        self.state.phase = Phase::Holding;
+        for reason in [TimerReason::StepDeadline, TimerReason::StepWait, TimerReason::Poll] {
+            self.disarm(reason);
+        }
+        let until = match self.brief.policy.spec.triggers.shared_cause.hold {
+            Limit::Within(within) => {
+                self.arm(now + within, TimerReason::HoldDeadline, out);
+                Some(now + within)
+            }
+            Limit::None => None,
+        };
+        out.records.push(Event::Held { why: why.clone(), until });
+        self.tell(format!("held: {why}; the release is not shown to be the cause"), out);
+    }
+
+    /// A window was judged while standing still.
+    pub(super) fn holding_judged(&mut self, now: Time, out: &mut Effects) {
+        let policy = Arc::clone(&self.brief.policy);
+        let Some(watch) = &self.state.watch else { return };
+        match watch.alarm(now, &policy.spec.triggers) {
+            Some(Alarm::Bad(_)) => {
+                self.state.phase = Phase::Forward;
+                self.disarm(TimerReason::HoldDeadline);
+                self.rejudge(now, out);
+            }
+            None if watch.passes() => {
+                self.resume(now, "both releases are well again", out);
+            }
+            Some(Alarm::Shared(_) | Alarm::Silent(..)) | None => {}
+        }
+    }
+
+    /// The candidate turned out worse than the shared cause explains.
+    fn rejudge(&mut self, now: Time, out: &mut Effects) {
+        let policy = Arc::clone(&self.brief.policy);
+        let alarm =
+            self.state.watch.as_ref().and_then(|watch| watch.alarm(now, &policy.spec.triggers));
+        if let Some(Alarm::Bad(index)) = alarm {
+            let rule = self.rules[index].clone();
+            let cause = self.bad_cause(index, &rule);
+            self.go_back(now, cause, out);
+        }
+    }
+
+    fn bad_cause(&self, index: usize, rule: &super::Rule) -> Cause {
+        let judged = self
+            .state
+            .watch
+            .as_ref()
+            .and_then(|watch| watch.series.get(index))
+            .and_then(|series| series.judged.as_ref());
+        let observed = judged
+            .and_then(|judged| judged.observed)
+            .map_or_else(|| "not measured".to_owned(), |observed| observed.to_string());
+        Cause::Signal {
+            signal: rule.name.clone(),
+            message: format!("{observed} > {}", super::limit_in_words(rule.limit)),
+            windows: judged.map_or(0, |judged| judged.bad_run),
+        }
+    }
+
+    /// Goes on with the step at hand, with fresh evidence.
+    pub(super) fn resume(&mut self, now: Time, why: &str, out: &mut Effects) {
+        self.disarm(TimerReason::HoldDeadline);
+        out.records.push(Event::Resumed { why: why.to_owned() });
+        self.state.phase = Phase::Forward;
+        self.state.cause = None;
+        self.state.outcome = None;
+        if self.state.watch.is_some() {
+            self.state.watch = Some(Watch::new(now, self.rules.len()));
+            self.next_window(out);
+        }
+        self.enter(now, out);
+    }
+
+    pub(super) fn hold_expired(&mut self, now: Time, out: &mut Effects) {
+        if self.state.phase != Phase::Holding {
+            return;
+        }
+        match self.brief.policy.spec.triggers.shared_cause.then {
+            OnDeadline::Rollback => {
+                // Going back does not mend the cause, but it takes the candidate out of question.
+                let cause = Cause::Operator { command: "the policy's sharedCause.then".to_owned() };
+                self.go_back(now, cause, out);
+            }
+            OnDeadline::Hold => {
+                let why = self.state.cause.as_ref().map_or_else(String::new, Cause::to_string);
+                self.hold_for_person(why, out);
+            }
+        }
+    }
+
+    /// Ends the automatic part: a person is needed.
+    pub(super) fn hold_for_person(&mut self, why: String, out: &mut Effects) {
+        self.stop_watching();
+        self.state.timers.clear();
+        self.state.phase = Phase::Held;
+        out.records.push(Event::Held { why: why.clone(), until: None });
+        self.tell(format!("PAGE: a decision is needed: {why}"), out);
+        self.end(Outcome::Held(why), out);
+    }
+
+    pub(super) fn rollout_expired(&mut self, now: Time, out: &mut Effects) {
+        let waiting = matches!(
+            self.state.track.step().map(|step| &step.action),
+            Some(Action::Approve { .. })
+        );
+        match self.state.phase {
+            // The time of a person's answer is not the rollout's; the approval has its own limit.
+            Phase::Forward if waiting => {
+                let again = now + crate::units::Span::from_mins(1);
+                self.arm(again, TimerReason::RolloutDeadline, out);
+            }
+            Phase::Forward | Phase::Surveying => {
+                let within = match self.brief.policy.spec.deadlines.rollout {
+                    Limit::Within(within) => within,
+                    Limit::None => return,
+                };
+                let cause = match self.state.track.step().cloned() {
+                    Some(step) => self.late(within, &step),
+                    None => Cause::Planned,
+                };
+                self.go_back(now, cause, out);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn decision_expired(&mut self, out: &mut Effects) {
+        if self.state.phase == Phase::Deciding {
+            self.fail("the world could not be read to decide the way back".to_owned(), out);
+        }
+    }
+
+    /// Someone else changed what the plan rests on; says whether the step at hand is dealt with.
+    pub(super) fn noticed_third_party(
+        &mut self,
+        now: Time,
+        snapshot: &Snapshot,
+        out: &mut Effects,
+    ) -> bool {
+        let Some(route) = snapshot.route.value() else { return false };
+        if route.candidate_weight == self.state.weight || self.is_moving_traffic() {
+            return false;
+        }
+        let what = format!(
+            "{} set the candidate's weight to {}, the plan has {}",
+            route.written_by, route.candidate_weight, self.state.weight
+        );
+        if self.is_going_back() {
+            self.reassert(now, what, out)
+        } else {
+            out.records.push(Event::ThirdParty { what: what.clone() });
+            let step = self.state.track.step().map_or_else(String::new, |step| step.name.clone());
+            let cause = Cause::Impossible { step, message: what, blames_image: false };
+            self.go_back(now, cause, out);
+            true
+        }
+    }
+
+    /// While a weight is being set, the route may show the one before.
+    fn is_moving_traffic(&self) -> bool {
+        matches!(self.state.track.step().map(|step| &step.action), Some(Action::SetWeight { .. }))
+    }
+
+    /// Moves traffic back again: jumps to the step that does it.
+    fn reassert(&mut self, now: Time, what: String, out: &mut Effects) -> bool {
+        let plan = Arc::clone(&self.state.track.plan);
+        let moving = plan.steps.iter().position(|step| {
+            step.stage == Stage::Return
+                && step.action == Action::SetWeight { candidate: Weight::ZERO }
+        });
+        let Some(moving) = moving.filter(|moving| *moving < self.state.track.cursor) else {
+            return false;
+        };
+        out.records.push(Event::ThirdParty { what: what.clone() });
+        self.state.reasserted += 1;
+        if self.state.reasserted > REASSERT_AT_MOST {
+            self.fail(format!("{what}, {REASSERT_AT_MOST} times over"), out);
+            return true;
+        }
+        self.state.track.cursor = moving;
+        self.state.track.at = At::Start;
+        self.enter(now, out);
+        true
+    }
+}

@@ -1,0 +1,144 @@
+//! `ReleasePolicy`: how one workload is released and backed out. The file that a team writes.
+//!
+//! The types here are the file, field for field. [`validate`] holds the rules that go beyond
+//! types; a policy that passed both is complete, because every default is already filled in.
+
+mod deadlines;
+mod defaults;
+mod gate;
+mod rollback;
+mod signal;
+mod strategy;
+mod traffic;
+mod triggers;
+pub mod validate;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use deadlines::{Deadlines, OnDeadline};
+pub use gate::{Gate, SmokeTest};
+pub use rollback::RollbackPolicy;
+pub use signal::{Quantiled, Query, Ratio, Signal, SignalKind, Threshold};
+pub use strategy::{Analysis, Approval, BlueGreen, Canary, CanaryStep, Strategy};
+pub use traffic::{FlipCheck, FlipRule, Probe, Route, RouteKind, Traffic};
+pub use triggers::{NoData, NoDataAction, SharedCause, Triggers};
+
+use crate::units::Name;
+
+/// The only version of the formats so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// First version; fields may still change between releases of Backout.
+    #[default]
+    #[serde(rename = "backout.dev/v1alpha1")]
+    V1Alpha1,
+}
+
+/// The kind of a policy document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PolicyKind {
+    /// The only value.
+    #[default]
+    ReleasePolicy,
+}
+
+/// Name and namespace of a document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// Name, unique for the kind in its namespace.
+    pub name: Name,
+    /// Kubernetes namespace. Default: `default`.
+    #[serde(default = "defaults::namespace")]
+    pub namespace: Name,
+}
+
+/// How one workload is released and backed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReleasePolicy {
+    /// Always `backout.dev/v1alpha1`.
+    pub api_version: ApiVersion,
+    /// Always `ReleasePolicy`.
+    pub kind: PolicyKind,
+    /// Name and namespace.
+    pub metadata: Metadata,
+    /// The policy itself.
+    pub spec: PolicySpec,
+}
+
+/// The body of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicySpec {
+    /// What is released.
+    pub workload: Workload,
+    /// Where it is released to, and which configuration each place uses.
+    pub environments: Vec<Environment>,
+    /// How user traffic reaches it, and how a shift of traffic is verified.
+    pub traffic: Traffic,
+    /// Canary or blue/green.
+    pub strategy: Strategy,
+    /// What is measured while the candidate serves.
+    pub signals: Vec<Signal>,
+    /// When measurements count, and when they decide.
+    #[serde(default)]
+    pub triggers: Triggers,
+    /// Checks before any user traffic. Default: artifact digest, artifact signature and
+    /// configuration drift.
+    #[serde(default = "defaults::gates")]
+    pub gates: Vec<Gate>,
+    /// The way back.
+    #[serde(default)]
+    pub rollback: RollbackPolicy,
+    /// How long each wait may take.
+    #[serde(default)]
+    pub deadlines: Deadlines,
+}
+
+/// The object that is released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Workload {
+    /// Kind of the object.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: Name,
+}
+
+/// Kinds of workload that can be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WorkloadKind {
+    /// A Kubernetes Deployment.
+    Deployment,
+}
+
+/// One place that the workload is released to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Environment {
+    /// Name, such as `staging` or `production`.
+    pub name: Name,
+    /// Where its configuration comes from.
+    pub config: ConfigSource,
+}
+
+/// A chart with values files, as paths relative to the policy file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigSource {
+    /// Folder of the Helm chart.
+    pub chart: String,
+    /// Values files, later ones win.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+impl ReleasePolicy {
+    /// The environment of that name.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<&Environment> {
+        self.spec.environments.iter().find(|environment| environment.name.as_str() == name)
+    }
+}

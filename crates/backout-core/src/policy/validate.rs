@@ -1,0 +1,253 @@
+//! Rules of a policy that go beyond types. Every breach is reported, each with its field.
+
+use std::collections::BTreeMap;
+
+use super::{Canary, CanaryStep, ReleasePolicy, SignalKind, Strategy, Triggers};
+use crate::document::FieldPath;
+use crate::units::{Name, Share, Span, Weight};
+
+/// A rule that a document breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// The field.
+    pub path: FieldPath,
+    /// What is wrong, as a sentence fragment.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Breach {
+    /// A breach at a field.
+    #[must_use]
+    pub fn new(path: FieldPath, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { path, message: message.into(), help: help.into() }
+    }
+}
+
+fn spec() -> FieldPath {
+    FieldPath::root().key("spec")
+}
+
+/// Checks a policy. An empty list means that it can be planned with.
+#[must_use]
+pub fn validate(policy: &ReleasePolicy) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    environments(policy, &mut breaches);
+    strategy(policy, &mut breaches);
+    signals(policy, &mut breaches);
+    triggers(&policy.spec.triggers, &mut breaches);
+    gates(policy, &mut breaches);
+    breaches
+}
+
+fn environments(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
+    let path = spec().key("environments");
+    let environments = &policy.spec.environments;
+    if environments.is_empty() {
+        breaches.push(Breach::new(
+            path.clone(),
+            "there is no environment",
+            "name at least the environment that is released to, such as production",
+        ));
+    }
+    let names = environments.iter().map(|environment| &environment.name);
+    twins(names, &path, "environment", breaches);
+}
+
+/// Reports every name that occurs again.
+pub(crate) fn twins<'a>(
+    names: impl Iterator<Item = &'a Name>,
+    path: &FieldPath,
+    what: &str,
+    breaches: &mut Vec<Breach>,
+) {
+    let mut seen: BTreeMap<&Name, usize> = BTreeMap::new();
+    for (index, name) in names.enumerate() {
+        if let Some(first) = seen.get(name) {
+            breaches.push(Breach::new(
+                path.clone().index(index),
+                format!("{what} `{name}` is there twice, first at {path}[{first}]"),
+                "give each one a name of its own, or remove one",
+            ));
+        } else {
+            seen.insert(name, index);
+        }
+    }
+}
+
+fn strategy(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
+    let path = spec().key("strategy");
+    match &policy.spec.strategy {
+        Strategy { canary: Some(_), blue_green: Some(_), .. } => breaches.push(Breach::new(
+            path.key("blueGreen"),
+            "a strategy is either `canary` or `blueGreen`, not both",
+            "remove one of them",
+        )),
+        Strategy { canary: None, blue_green: None, .. } => breaches.push(Breach::new(
+            path,
+            "the strategy has neither `canary` nor `blueGreen`",
+            "write `canary: { steps: [...] }` or `blueGreen: { analyse: 10m }`",
+        )),
+        Strategy { canary: Some(canary), .. } => {
+            steps(policy, canary, &path.key("canary").key("steps"), breaches);
+        }
+        Strategy { blue_green: Some(_), .. } => {}
+    }
+}
+
+fn steps(policy: &ReleasePolicy, canary: &Canary, path: &FieldPath, breaches: &mut Vec<Breach>) {
+    let mut last: Option<Weight> = None;
+    for (index, step) in canary.steps.iter().enumerate() {
+        let here = path.clone().index(index);
+        one_kind(step, &here, breaches);
+        if let Some(weight) = step.set_weight {
+            rising(weight, last, &here.key("setWeight"), breaches);
+            last = Some(weight);
+        } else if last.is_none() && step.analyse.is_some() {
+            breaches.push(Breach::new(
+                here.key("analyse"),
+                "nothing can be analysed before the candidate has traffic",
+                "put a `setWeight` before it",
+            ));
+        }
+    }
+    if last != Some(Weight::FULL) {
+        breaches.push(Breach::new(
+            path.clone(),
+            match last {
+                Some(last) => format!("the last weight is {last}, not 100%"),
+                None => "no step sets a weight".to_owned(),
+            },
+            "end the steps with `setWeight: 100`",
+        ));
+    }
+    let partial = canary.steps.iter().position(|step| {
+        step.set_weight.is_some_and(|weight| weight > Weight::ZERO && weight < Weight::FULL)
+    });
+    let kind = policy.spec.traffic.route.kind;
+    if let (Some(index), false) = (partial, kind.carries_weights()) {
+        breaches.push(Breach::new(
+            path.clone().index(index).key("setWeight"),
+            format!("a {kind} cannot carry a part of the traffic"),
+            "use `blueGreen`, or a route of kind HTTPRoute",
+        ));
+    }
+}
+
+fn one_kind(step: &CanaryStep, here: &FieldPath, breaches: &mut Vec<Breach>) {
+    let given = [step.set_weight.is_some(), step.analyse.is_some(), step.approve.is_some()];
+    let given = given.iter().filter(|given| **given).count();
+    if given != 1 {
+        breaches.push(Breach::new(
+            here.clone(),
+            format!("a step does one thing, this one does {given}"),
+            "write one of `setWeight`, `analyse` and `approve` per step",
+        ));
+    }
+}
+
+fn rising(weight: Weight, last: Option<Weight>, path: &FieldPath, breaches: &mut Vec<Breach>) {
+    let message = match last {
+        None if weight == Weight::ZERO => "a weight of 0% sends no traffic",
+        Some(last) if weight == last => {
+            "the weight is the same as the one before: the step is there twice"
+        }
+        Some(last) if weight < last => "weights must rise",
+        _ => return,
+    };
+    let help = match last {
+        Some(last) if weight < last => {
+            format!("the weight before is {last}; going down is what a rollback does, not a step")
+        }
+        _ => "remove the step, or give it a higher weight".to_owned(),
+    };
+    breaches.push(Breach::new(path.clone(), message, help));
+}
+
+fn signals(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
+    let path = spec().key("signals");
+    if policy.spec.signals.is_empty() {
+        breaches.push(Breach::new(
+            path.clone(),
+            "there is no signal",
+            "a rollout without a signal cannot be judged; start with the error rate",
+        ));
+    }
+    twins(policy.spec.signals.iter().map(|signal| &signal.name), &path, "signal", breaches);
+    for (index, signal) in policy.spec.signals.iter().enumerate() {
+        let here = path.clone().index(index);
+        match signal.kind() {
+            Err(message) => breaches.push(Breach::new(
+                here,
+                message,
+                "see `backout schema ReleasePolicy` for the shape of a signal",
+            )),
+            Ok(kind) => {
+                empty_queries(&kind, &here, breaches);
+            }
+        }
+    }
+}
+
+fn empty_queries(kind: &SignalKind<'_>, here: &FieldPath, breaches: &mut Vec<Breach>) {
+    for (field, query) in kind.queries() {
+        if query.as_str().trim().is_empty() {
+            let path = match kind {
+                SignalKind::Ratio(..) => here.clone().key("ratio").key(field),
+                SignalKind::Quantile(..) => here.clone().key("quantile").key(field),
+                SignalKind::Gauge(..) => here.clone().key(field),
+            };
+            breaches.push(Breach::new(path, "the query is empty", "write a PromQL query"));
+        }
+    }
+}
+
+fn triggers(triggers: &Triggers, breaches: &mut Vec<Breach>) {
+    let path = spec().key("triggers");
+    if triggers.window < Span::from_secs(5) {
+        breaches.push(Breach::new(
+            path.clone().key("window"),
+            format!("a window of {} is shorter than any scrape interval", triggers.window),
+            "use at least 5s; four scrape intervals or more give steady rates",
+        ));
+    }
+    if triggers.consecutive == 0 {
+        breaches.push(Breach::new(
+            path.clone().key("consecutive"),
+            "zero windows decide nothing",
+            "use 2, or 1 if a single window may decide",
+        ));
+    }
+    if triggers.shared_cause.excess > Share::from_ppm(1_000_000) {
+        breaches.push(Breach::new(
+            path.key("sharedCause").key("excess"),
+            "an excess over 100% hides a bad release behind any shared cause",
+            "use 50% or less",
+        ));
+    }
+}
+
+fn gates(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
+    let path = spec().key("gates");
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, gate) in policy.spec.gates.iter().enumerate() {
+        let here = path.clone().index(index);
+        if let super::Gate::SmokeTest(test) = gate
+            && test.run.is_empty()
+        {
+            breaches.push(Breach::new(
+                here.clone().key("smokeTest").key("run"),
+                "the smoke test has no command",
+                "write the program and its arguments as a list",
+            ));
+        }
+        if let Some(first) = seen.insert(format!("{gate:?}"), index) {
+            breaches.push(Breach::new(
+                here,
+                format!("gate `{}` is there twice, first at {path}[{first}]", gate.name()),
+                "remove one",
+            ));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The project's own tasks. `cargo xtask help` lists them.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+
+mod generate;
+mod invariants;
+mod new_rule;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::new_rule::Kind;
+
+const HELP: &str = "\
+The project's own tasks.
+
+Usage: cargo xtask <TASK>
+
+  test [ARGS]         run every test and count them; ARGS go to `cargo test`
+  generate [--check]  write the generated files, or fail when one is out of date
+  invariants          check what ARCHITECTURE.md promises
+  new-fault NAME      add a fault to the simulator
+  new-oracle NAME     add an oracle to the simulator
+  help                print this text
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> Result<()> {
+    match args {
+        ["test", rest @ ..] => test::run(rest),
+        ["generate"] => generate::write(),
+        ["generate", "--check"] => generate::check(),
+        ["invariants"] => invariants::run(),
+        ["new-fault", name] => new_rule::run(Kind::Fault, name),
+        ["new-oracle", name] => new_rule::run(Kind::Oracle, name),
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        [] => bail!("no task given\n\n{HELP}"),
+        _ => bail!("not a task: `{}`\n\n{HELP}", args.join(" ")),
+    }
+}
