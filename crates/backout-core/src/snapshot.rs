@@ -142,8 +142,8 @@ pub struct DatabaseFacts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
-    /// When it was taken.
-    pub taken_at: Time,
+    /// How old it is: writes since then would be lost.
+    pub age: Span,
     /// How long the tried restore took.
     pub restore_took: Span,
 }

@@ -11,6 +11,7 @@ mod problem;
 mod read;
 mod source;
 mod source_map;
+mod syntax;
 mod text;
 mod translate;
 mod walk;

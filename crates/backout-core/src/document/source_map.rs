@@ -197,8 +197,8 @@ impl SourceMap {
 
     /// Finds the last node that begins before a line and a column.
     pub(super) fn before(&self, line: u32, column: u32) -> Option<usize> {
-        let earlier = self.starts.range(..(line, column, Role::Container));
-        earlier.last().map(|(_, node)| *node)
+        let mut earlier = self.starts.range(..(line, column, Role::Container));
+        earlier.next_back().map(|(_, node)| *node)
     }
 }
 

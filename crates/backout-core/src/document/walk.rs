@@ -2,13 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use granit_parser::{
-    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StructureStyle,
-};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StructureStyle};
 
 use super::source_map::{Kind, Node, ROOT, Role, SourceMap};
-use super::text::{self, line_length, quote};
-use super::{Limits, Location, Problem, Segment};
+use super::text::{line_length, quote};
+use super::{Limits, Location, Problem, Segment, syntax};
 
 /// Enough problems to be of use at once; a longer list hides the first one.
 const MOST_PROBLEMS: usize = 20;
@@ -33,7 +31,7 @@ pub(super) fn walk(text: &str, limits: &Limits) -> Result<SourceMap, Vec<Problem
     for next in Parser::new_from_str_with_options(text, options) {
         let flow = match next {
             Ok((event, span)) => walk.event(&event, &span),
-            Err(error) => walk.stop(syntax(&error, limits)),
+            Err(error) => walk.stop(syntax::problem(&error, limits)),
         };
         if flow.is_break() || walk.problems.len() >= MOST_PROBLEMS {
             break;
@@ -290,7 +288,7 @@ fn empty() -> Problem {
 }
 
 /// Makes the problem of a document that is nested too deeply.
-fn too_deep(location: Location, limits: &Limits) -> Problem {
+pub(super) fn too_deep(location: Location, limits: &Limits) -> Problem {
     let most = limits.max_depth;
     Problem::at(location, format!("lists and mappings are nested more than {most} deep"))
 }
@@ -301,50 +299,170 @@ fn complex_key(location: Location) -> Problem {
         .with_expected("text before the `:`")
 }
 
-/// Turns an error of the parser into a problem, with advice for the common ones.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the parser's own words do for all kinds but the common ones"
-)]
-fn syntax(error: &ScanError, limits: &Limits) -> Problem {
-    let location = Location::at(error.marker(), 1);
-    let kind = error.kind();
-    if matches!(kind, ErrorKind::RecursionLimitExceeded) {
-        return too_deep(location, limits);
+#[cfg(test)]
+mod tests {
+    use super::super::FieldPath;
+    use super::*;
+
+    fn map(text: &str) -> SourceMap {
+        walk(text, &Limits::default()).unwrap()
     }
-    if let ErrorKind::UnclosedFlowCollection { open } = kind {
-        return Problem::at(location, format!("the `{open}` is never closed"));
+
+    fn wrong(text: &str) -> Vec<String> {
+        let problems = walk(text, &Limits::default()).unwrap_err();
+        problems.iter().map(ToString::to_string).collect()
     }
-    if let ErrorKind::UnexpectedCharacter { character } = kind {
-        let shown = quote(character.encode_utf8(&mut [0; 4]));
-        return Problem::at(location, format!("a value cannot begin with {shown}"))
-            .with_help("write quotes around the value");
+
+    fn places(map: &SourceMap, path: &str) -> (Option<Location>, Option<Location>, Location) {
+        let path: FieldPath = path.parse().unwrap();
+        (map.key(&path), map.value(&path), map.nearest(&path))
     }
-    let (message, help) = match kind {
-        ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabNotAllowed
-        | ErrorKind::TabAtBlockScalarStart => {
-            ("a tab cannot be used for indentation", "indent with spaces")
+
+    fn at(line: u64, column: u64, length: u64) -> Location {
+        Location::new(line, column, length)
+    }
+
+    #[test]
+    fn knows_keys_and_values() {
+        let text =
+            "# c\nspec:\n  é:   'q' # c\n  steps:\n    - {analyse: {}}\n    - a: 1\n      b: 2\n";
+        let map = map(text);
+        for (path, key, value, nearest) in [
+            (".", None, at(2, 1, 4), at(2, 1, 4)),
+            ("spec", Some(at(2, 1, 4)), at(3, 3, 1), at(2, 1, 4)),
+            ("spec.é", Some(at(3, 3, 1)), at(3, 8, 3), at(3, 8, 3)),
+            ("spec.steps", Some(at(4, 3, 5)), at(5, 5, 1), at(4, 3, 5)),
+            ("spec.steps[0]", None, at(5, 7, 13), at(5, 7, 13)),
+            ("spec.steps[0].analyse", Some(at(5, 8, 7)), at(5, 17, 2), at(5, 17, 2)),
+            ("spec.steps[1]", None, at(6, 7, 1), at(6, 7, 1)),
+            ("spec.steps[1].b", Some(at(7, 7, 1)), at(7, 10, 1), at(7, 10, 1)),
+        ] {
+            assert_eq!(places(&map, path), (key, Some(value), nearest), "{path}");
         }
-        ErrorKind::UnclosedQuotedScalar => ("the quote is never closed", ""),
-        ErrorKind::MappingValueNotAllowed => (
-            "a second `:` is not allowed here",
-            "write quotes around a value that contains `: `, and check the indentation",
-        ),
-        ErrorKind::UnknownAnchor => ("the alias has no anchor before it", ""),
-        ErrorKind::DirectiveDisallowed => {
-            ("directives such as `%YAML` are not supported", "remove the line")
+    }
+
+    #[test]
+    fn falls_back_to_the_closest_ancestor() {
+        let map = map("spec:\n  signals:\n    - max: 1\n  list: [1]\n");
+        for (path, nearest) in [
+            ("metadata.name", at(1, 1, 4)),
+            ("spec.steps", at(1, 1, 4)),
+            ("spec.signals[1].max", at(2, 3, 7)),
+            ("spec.signals[0].min", at(3, 7, 3)),
+            ("spec.list[4]", at(4, 9, 3)),
+            ("spec.list.x", at(4, 9, 3)),
+        ] {
+            assert_eq!(places(&map, path), (None, None, nearest), "{path}");
         }
-        ErrorKind::InvalidDocumentEnd => ("text is not allowed after the end of the document", ""),
-        ErrorKind::UnknownQuotedScalarEscape => (
-            "unknown escape in double quotes",
-            "write `\\\\` for a backslash, or use single quotes",
-        ),
-        _ => ("", ""),
-    };
-    let message =
-        if message.is_empty() { text::message(&kind.to_string()) } else { message.to_owned() };
-    let problem = Problem::at(location, message);
-    if help.is_empty() { problem } else { problem.with_help(help) }
+    }
+
+    #[test]
+    fn values_over_several_lines_have_their_first_line() {
+        let map = map(
+            "a: |\n  one\n  two\nb: one  \n  two\nc: [1,\n  2]\nd: \"x\\\n  y\"\ne:\nf:\n  -\n",
+        );
+        for (path, value) in [
+            ("a", at(2, 3, 3)),
+            ("b", at(4, 4, 3)),
+            ("c", at(6, 4, 1)),
+            ("d", at(8, 4, 3)),
+            ("e", at(10, 1, 1)),
+            ("f[0]", at(12, 3, 1)),
+        ] {
+            assert_eq!(places(&map, path).1, Some(value), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_alias_is_one_node() {
+        let map = map("a: &x {b: 1}\nc: *x\n");
+        assert_eq!(places(&map, "a.b").1, Some(at(1, 11, 1)));
+        assert_eq!(places(&map, "c"), (Some(at(2, 1, 1)), Some(at(2, 4, 2)), at(2, 4, 2)));
+        assert_eq!(places(&map, "c.b"), (None, None, at(2, 4, 2)));
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_mapping() {
+        for (text, problem) in [
+            ("", "1:1: the document is empty; expected a mapping of fields"),
+            ("# c\n", "1:1: the document is empty; expected a mapping of fields"),
+            ("---\n", "1:1: the document is empty; expected a mapping of fields"),
+            ("- a\n", "1:1: the document is a list; expected a mapping of fields"),
+            ("hello\n", "1:1: the document is a single value; expected a mapping of fields"),
+            (
+                "a: 1\n---\nb: 1\n",
+                "2:1: a second document begins here; expected one document in a file; move the second \
+                 document to a file of its own",
+            ),
+            (
+                "a: 1\n...\nb",
+                "3:1: a second document begins here; expected one document in a file; \
+                 move the second document to a file of its own",
+            ),
+        ] {
+            assert_eq!(wrong(text)[0], problem, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn finds_every_structural_problem_at_once() {
+        assert_eq!(
+            wrong("a: 1\nb: !!str 2\na: 3\n: 4\n<<: {c: 5}\n\"<<\": 6\nd: {\n"),
+            [
+                "2:4: tags are not supported; remove the tag",
+                "3:1: duplicate key `a`; the first one is on line 1",
+                "4:1: a key is missing before the `:`",
+                "5:1: merge keys (`<<`) are not supported; write the fields out",
+                "6:1: duplicate key `<<`; the first one is on line 5",
+                "7:4: the `{` is never closed",
+            ]
+        );
+        assert_eq!(wrong(&"a: 1\n".repeat(1_000)).len(), MOST_PROBLEMS);
+    }
+
+    #[test]
+    fn refuses_keys_that_are_not_text() {
+        for text in ["? [a]\n: 1\n", "{{a: 1}: 2}", "a: &x b\n*x : 1\n"] {
+            assert!(wrong(text)[0].contains("a key cannot be a list"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_bad_syntax_with_advice() {
+        for (text, problem) in [
+            ("a:\n\tb: 1\n", "2:2: a tab cannot be used for indentation; indent with spaces"),
+            ("a: \"b\n", "1:4: the quote is never closed"),
+            ("a: {b: 1\n", "1:4: the `{` is never closed"),
+            ("a: @b\n", "1:4: a value cannot begin with `@`; write quotes around the value"),
+            (
+                "a: b: c\n",
+                "1:5: a second `:` is not allowed here; write quotes around a value that contains \
+                 `: `, and check the indentation",
+            ),
+            ("a: *b\n", "1:4: the alias has no anchor before it"),
+            (
+                "%YAML 1.2\n---\na: 1\n",
+                "1:1: directives such as `%YAML` are not supported; remove the line",
+            ),
+            (
+                "a: \"\\d\"\n",
+                "1:4: unknown escape in double quotes; write `\\\\` for a backslash, or use single quotes",
+            ),
+        ] {
+            assert_eq!(wrong(text), [problem], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn keeps_to_the_limits() {
+        let limits = Limits { max_depth: 2, max_nodes: 5, ..Limits::default() };
+        assert!(walk("a: [1, 2]", &limits).is_ok());
+        let problem = |text| walk(text, &limits).unwrap_err()[0].to_string();
+        assert_eq!(problem("a: [[1]]"), "1:5: lists and mappings are nested more than 2 deep");
+        assert_eq!(problem("a: [1, 2, 3]"), "1:11: the document has more than 5 keys and values");
+        let deep = |depth| format!("{}{}", "{a: ".repeat(depth), "}".repeat(depth));
+        assert!(walk(&deep(64), &Limits::default()).is_ok());
+        assert_eq!(wrong(&deep(65)), ["1:257: lists and mappings are nested more than 64 deep"]);
+        assert!(wrong(&"[".repeat(100_000))[0].contains("nested more than 64 deep"));
+    }
 }

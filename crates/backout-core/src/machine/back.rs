@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Machine;
 use super::effect::{Effects, Outcome, Request, TimerReason};
-use super::state::{At, Phase, Track};
+use super::state::{Phase, Track};
 use super::watch::{Alarm, Watch};
 use crate::journal::Event;
 use crate::plan::decide::decide;
@@ -232,25 +232,30 @@ impl Machine {
         matches!(self.state.track.step().map(|step| &step.action), Some(Action::SetWeight { .. }))
     }
 
-    /// Moves traffic back again: jumps to the step that does it.
+    /// Moves traffic back again at once, and goes on: what is still to be made stick is what keeps
+    /// it from moving again. Settling begins anew, and ends with another look at the share.
     fn reassert(&mut self, now: Time, what: String, out: &mut Effects) -> bool {
         let plan = Arc::clone(&self.state.track.plan);
-        let moving = plan.steps.iter().position(|step| {
-            step.stage == Stage::Return
-                && step.action == Action::SetWeight { candidate: Weight::ZERO }
-        });
-        let Some(moving) = moving.filter(|moving| *moving < self.state.track.cursor) else {
+        let back = Action::SetWeight { candidate: Weight::ZERO };
+        let moving = plan
+            .steps
+            .iter()
+            .position(|step| step.stage == Stage::Return && step.action == back);
+        if moving.is_none_or(|moving| moving >= self.state.track.cursor) {
             return false;
-        };
+        }
         out.records.push(Event::ThirdParty { what: what.clone() });
         self.state.reasserted += 1;
         if self.state.reasserted > REASSERT_AT_MOST {
             self.fail(format!("{what}, {REASSERT_AT_MOST} times over"), out);
             return true;
         }
-        self.state.track.cursor = moving;
-        self.state.track.at = At::Start;
-        self.enter(now, out);
-        true
+        self.ask(Request::Apply(back), None, out);
+        let settling =
+            matches!(self.state.track.step(), Some(step) if matches!(step.action, Action::Settle { .. }));
+        if settling {
+            self.enter(now, out);
+        }
+        settling
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::units::Weight;
 
-/// Requests that tell a share from none at all: the expected count then lies above three standard
+/// Requests that tell a share from none at all: the expected count then lies above two standard
 /// deviations of a binomial count. At least 400, so that half of a share is told from the whole at
-/// weights from about a fifth.
+/// weights from about a tenth.
 #[must_use]
 pub const fn probes_needed(expected: Weight) -> u32 {
     let percent = expected.as_percent() as u32;
@@ -16,7 +16,8 @@ pub const fn probes_needed(expected: Weight) -> u32 {
 }
 
 /// Whether `hits` of `probes` fit the expected share. All or nothing is exact; a share between may
-/// differ by three standard deviations of a binomial count, plus one.
+/// differ by two standard deviations of a binomial count, plus one. A right share misses that one
+/// time in twenty, and is probed again; a wrong one has only so many tries before its deadline.
 #[must_use]
 pub fn share_fits(expected: Weight, hits: u64, probes: u64) -> bool {
     if probes == 0 {
@@ -28,11 +29,11 @@ pub fn share_fits(expected: Weight, hits: u64, probes: u64) -> bool {
         percent => {
             let percent = u128::from(percent);
             let (hits, probes) = (u128::from(hits), u128::from(probes));
-            // In hundredths of a request: |hits - n p| <= 3 sqrt(n p (1 - p)) + 1, squared where
+            // In hundredths of a request: |hits - n p| <= 2 sqrt(n p (1 - p)) + 1, squared where
             // the left side exceeds the slack of one request.
             let off = (hits * 100).abs_diff(probes * percent);
             let beyond = off.saturating_sub(100);
-            beyond * beyond <= 9 * probes * percent * (100 - percent)
+            beyond * beyond <= 4 * probes * percent * (100 - percent)
         }
     }
 }

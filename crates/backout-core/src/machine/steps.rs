@@ -77,9 +77,8 @@ impl Machine {
             | Action::Scale { .. }
             | Action::SetWeight { .. }
             | Action::MarkKnownGood { .. }
-            | Action::RestoreConfig { .. }
+            | Action::SetConfig { .. }
             | Action::Quarantine { .. }
-            | Action::RestoreBackup
             | Action::CheckResidue => self.observe(now, out),
         }
     }
@@ -151,7 +150,15 @@ impl Machine {
         match step.action.progress(snapshot) {
             Progress::Met => self.met(now, &step, out),
             Progress::Never(why) => self.impossible(now, &step, why, true, out),
-            Progress::NotYet(why) if self.state.track.performed => self.poll(now, why, out),
+            Progress::NotYet(why) if self.state.track.performed => {
+                if step.action.shows_at_once() {
+                    // It was applied and is gone again: someone else wrote over it.
+                    out.records.push(Event::ThirdParty { what: format!("{why} any more") });
+                    self.perform(now, &step, snapshot, out);
+                } else {
+                    self.poll(now, why, out);
+                }
+            }
             Progress::NotYet(_) | Progress::NoTrace => self.perform(now, &step, snapshot, out),
             Progress::Unknown(why) => self.poll(now, why, out),
         }

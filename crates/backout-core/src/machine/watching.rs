@@ -165,6 +165,11 @@ impl Machine {
         let passes = self.state.watch.as_ref().is_some_and(Watch::passes);
         if waiting && passes && self.state.track.elapsed(now) >= least {
             self.step_done(now, "every signal passes", out);
+            return;
+        }
+        let lacking = self.state.watch.as_ref().and_then(Watch::first_not_passing);
+        if let Some((index, verdict)) = lacking {
+            self.state.track.waiting_for = format!("{} is {verdict}", self.rules[index].name);
         }
     }
 

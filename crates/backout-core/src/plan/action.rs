@@ -97,7 +97,7 @@ pub enum Action {
         length: Span,
     },
     /// Make Git and the environment hold this commit of the configuration.
-    RestoreConfig {
+    SetConfig {
         /// The commit.
         revision: String,
     },
@@ -106,8 +106,6 @@ pub enum Action {
         /// The digests.
         digests: Arc<BTreeSet<Digest>>,
     },
-    /// Restore a verified backup, with downtime.
-    RestoreBackup,
     /// Watch that traffic stays where it is.
     Settle {
         /// For this long.
@@ -172,7 +170,7 @@ impl Action {
             Self::MarkKnownGood { release } => {
                 compare("the known-good release", snapshot.known_good.value(), release)
             }
-            Self::RestoreConfig { revision } => restored(snapshot, revision),
+            Self::SetConfig { revision } => restored(snapshot, revision),
             Self::Quarantine { digests } => match snapshot.quarantine.value() {
                 Some(held) if digests.iter().all(|digest| held.contains(digest)) => Progress::Met,
                 Some(_) => Progress::NotYet("the digests are not in quarantine".to_owned()),
@@ -183,7 +181,6 @@ impl Action {
             | Self::Approve { .. }
             | Self::Bake { .. }
             | Self::KeepPrevious { .. }
-            | Self::RestoreBackup
             | Self::Settle { .. }
             | Self::ConfirmRecovery
             | Self::Notify { .. }
@@ -191,13 +188,24 @@ impl Action {
         }
     }
 
+    /// Whether an observation shows the action as soon as it was applied. Others take their time.
+    #[must_use]
+    pub const fn shows_at_once(&self) -> bool {
+        matches!(
+            self,
+            Self::SetWeight { .. }
+                | Self::SetFlag { .. }
+                | Self::MarkKnownGood { .. }
+                | Self::Quarantine { .. }
+        )
+    }
+
     /// Whether the action destroys or frees something, so that its request must carry a
     /// precondition.
     #[must_use]
     pub const fn is_destructive(&self) -> bool {
         match self {
-            Self::Scale { purpose, .. } => !matches!(purpose, Purpose::Capacity),
-            Self::RestoreBackup => true,
+            Self::Scale { purpose: Purpose::Evidence | Purpose::CleanUp, .. } => true,
             _ => false,
         }
     }
@@ -313,14 +321,13 @@ impl fmt::Display for Action {
             Self::KeepPrevious { length } => {
                 write!(f, "keep the previous release ready for {length}")
             }
-            Self::RestoreConfig { revision } => {
-                write!(f, "restore configuration commit {}", short(revision))
+            Self::SetConfig { revision } => {
+                write!(f, "make Git and the environment hold {}", short(revision))
             }
             Self::Quarantine { digests } => {
                 let digests: Vec<_> = digests.iter().map(Digest::short).collect();
                 write!(f, "quarantine {}", digests.join(", "))
             }
-            Self::RestoreBackup => f.write_str("restore the verified backup, with downtime"),
             Self::Settle { length } => write!(f, "watch for {length} that traffic stays there"),
             Self::ConfirmRecovery => f.write_str("judge the signals until they have recovered"),
             Self::Notify { message } => write!(f, "notify: {message}"),

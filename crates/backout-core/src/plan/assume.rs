@@ -54,7 +54,7 @@ pub fn assume(action: &Action, snapshot: &mut Snapshot, reached: &mut Reached) {
             }
             reached.promoted = true;
         }
-        Action::RestoreConfig { revision } => {
+        Action::SetConfig { revision } => {
             if let Fact::Known { value, .. } = &mut snapshot.config {
                 value.git_revision.clone_from(revision);
                 value.live_revision.clone_from(revision);
@@ -70,7 +70,6 @@ pub fn assume(action: &Action, snapshot: &mut Snapshot, reached: &mut Reached) {
         | Action::Approve { .. }
         | Action::Bake { .. }
         | Action::KeepPrevious { .. }
-        | Action::RestoreBackup
         | Action::Settle { .. }
         | Action::ConfirmRecovery
         | Action::Notify { .. }

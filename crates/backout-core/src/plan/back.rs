@@ -147,7 +147,7 @@ impl Draft<'_> {
             Action::Scale { arm: Arm::Stable, replicas, purpose: Purpose::Capacity },
             "the target can serve before it gets traffic",
             Expiry::Fail,
-            self.brief.policy.spec.deadlines.readiness,
+            bounded(self.brief.policy.spec.deadlines.readiness, Span::from_mins(10)),
         );
     }
 
@@ -192,7 +192,7 @@ impl Draft<'_> {
         self.push(
             "restore-config",
             Stage::Stick,
-            Action::RestoreConfig { revision: revision.to_owned() },
+            Action::SetConfig { revision: revision.to_owned() },
             "Git agrees with what runs, so that GitOps does not bring the bad release back",
             Expiry::Continue,
             self.patience(),
@@ -334,6 +334,18 @@ impl Draft<'_> {
         if let Some(step) = self.steps.last_mut() {
             step.verification = Verification::TimePassed;
         }
+        self.push(
+            "confirm-traffic",
+            Stage::Close,
+            Action::SetWeight { candidate: Weight::ZERO },
+            "after all that, users are still where they belong",
+            Expiry::Fail,
+            self.within(),
+        );
+        let verified = matches!(self.brief.policy.spec.traffic.verify, FlipRule::Check(_));
+        if let (true, Some(step)) = (verified, self.steps.last_mut()) {
+            step.verification = Verification::ObservedAndProbed;
+        }
     }
 
     fn confirm_recovery(&mut self) {
@@ -343,7 +355,7 @@ impl Draft<'_> {
             Action::ConfirmRecovery,
             "traffic stays on the candidate, so its signals must show that it is well",
             Expiry::Hold,
-            self.brief.policy.spec.deadlines.step,
+            bounded(self.brief.policy.spec.deadlines.step, Span::from_mins(30)),
         );
         if let Some(step) = self.steps.last_mut() {
             step.verification = Verification::SignalsPass;
@@ -393,5 +405,13 @@ impl Draft<'_> {
             inverse: Inverse::Nothing,
             deadline: Deadline { within, origin: origin.key("within"), then },
         });
+    }
+}
+
+/// The way back never waits for ever, whatever the policy says of the way forward.
+const fn bounded(limit: Limit, otherwise: Span) -> Limit {
+    match limit {
+        Limit::None => Limit::Within(otherwise),
+        Limit::Within(_) => limit,
     }
 }

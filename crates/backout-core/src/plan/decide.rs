@@ -472,7 +472,7 @@ fn across_data(
     let backup = snapshot.database.value().and_then(|db| db.verified_backup.clone());
     Some(Choice::Hold(HoldReason::DataBoundary {
         migrations: ids,
-        data_loss: backup.as_ref().map(|backup| snapshot.as_of.since(backup.taken_at)),
+        data_loss: backup.as_ref().map(|backup| backup.age),
         downtime: backup.map(|backup| backup.restore_took),
     }))
 }

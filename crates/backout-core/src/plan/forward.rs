@@ -255,6 +255,7 @@ impl Draft<'_> {
     fn prepare(&mut self) {
         self.modules();
         self.migrations();
+        self.config();
         self.flags();
         self.create_set();
     }
@@ -324,6 +325,28 @@ impl Draft<'_> {
                 },
             );
         }
+    }
+
+    fn config(&mut self) {
+        let (old, new) = (&self.brief.stable.spec.config, &self.brief.candidate.spec.config);
+        if old.revision == new.revision {
+            return;
+        }
+        let inverse = Inverse::Undo(Action::SetConfig { revision: old.revision.clone() });
+        let revision = new.revision.clone();
+        self.push(
+            "config",
+            Stage::Prepare,
+            Action::SetConfig { revision },
+            Rest {
+                why: format!("release {} is shipped with it", self.brief.candidate.spec.version),
+                origin: FieldPath::root().key("spec").key("config").key("revision"),
+                requires: Vec::new(),
+                verification: Verification::Observed,
+                inverse,
+                deadline: self.step_deadline(),
+            },
+        );
     }
 
     fn flags(&mut self) {

@@ -134,7 +134,9 @@ impl JsonSchema for Digest {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::schema_texts;
     use super::*;
+    use proptest::prelude::*;
 
     const FOO: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 
@@ -161,5 +163,13 @@ mod tests {
         assert_eq!(format!("{FOO}0").parse::<Digest>(), Err(length(65)));
         assert_eq!(FOO.replace("2c", "2C").parse::<Digest>(), Err(DigestError::NotHex('C')));
         assert!(serde_json::from_str::<Digest>("5").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_schema_allows_only_what_is_read(text in schema_texts::<Digest>()) {
+            let read = text.parse::<Digest>();
+            prop_assert!(read.is_ok(), "{}: {:?}", text, read);
+        }
     }
 }

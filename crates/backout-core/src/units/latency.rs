@@ -203,6 +203,7 @@ impl JsonSchema for Latency {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::schema_texts;
     use super::*;
     use proptest::prelude::*;
 
@@ -290,6 +291,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_schema_allows_only_what_is_read(text in schema_texts::<Latency>()) {
+            let read = text.parse::<Latency>();
+            prop_assert!(read.is_ok() || read == Err(LatencyError::TooLarge), "{}: {:?}", text, read);
+        }
+
         #[test]
         fn display_reads_back(micros: u64) {
             let latency = Latency::from_micros(micros);

@@ -89,6 +89,7 @@ impl JsonSchema for Limit {
             "type": "string",
             "description": "The word none, or a duration such as 90s, 5m or 1h30m.",
             "pattern": format!("^(none|{})$", span::PATTERN),
+            "minLength": 1,
             "examples": ["none", "90s", "5m", "1h30m"],
         })
     }
@@ -96,7 +97,9 @@ impl JsonSchema for Limit {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::schema_texts;
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn reads_both_forms() {
@@ -124,6 +127,14 @@ mod tests {
             assert_eq!(limit.to_string().parse(), Ok(limit));
             let json = serde_json::to_string(&limit).unwrap();
             assert_eq!(serde_json::from_str::<Limit>(&json).unwrap(), limit);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_schema_allows_only_what_is_read(text in schema_texts::<Limit>()) {
+            let read = text.parse::<Limit>();
+            prop_assert!(matches!(&read, Ok(_) | Err(LimitError(SpanFault::Empty | SpanFault::TooLong))), "{}: {:?}", text, read);
         }
     }
 }

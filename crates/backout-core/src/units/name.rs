@@ -134,7 +134,9 @@ impl JsonSchema for Name {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::schema_texts;
     use super::*;
+    use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     #[test]
@@ -165,5 +167,13 @@ mod tests {
         }
         let message = serde_json::from_str::<Name>("5").unwrap_err().to_string();
         assert!(message.contains("write quotes"), "{message}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_schema_allows_only_what_is_read(text in schema_texts::<Name>()) {
+            let read = text.parse::<Name>();
+            prop_assert!(matches!(read, Ok(_) | Err(NameError::TooLong(_))), "{}: {:?}", text, read);
+        }
     }
 }

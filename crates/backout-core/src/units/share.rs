@@ -176,6 +176,7 @@ impl JsonSchema for Share {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::schema_texts;
     use super::*;
     use proptest::prelude::*;
 
@@ -253,6 +254,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_schema_allows_only_what_is_read(text in schema_texts::<Share>()) {
+            let read = text.parse::<Share>();
+            prop_assert!(read.is_ok(), "{}: {:?}", text, read);
+        }
+
         #[test]
         fn display_reads_back(ppm in 0..=WHOLE) {
             let share = Share::from_ppm(ppm);

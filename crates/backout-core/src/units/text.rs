@@ -79,3 +79,13 @@ where
         Err(E::custom(self.bare))
     }
 }
+
+/// Makes texts that the pattern in the schema of a type allows.
+#[cfg(test)]
+pub(super) fn schema_texts<T: schemars::JsonSchema>()
+-> impl proptest::strategy::Strategy<Value = String> {
+    let schema = schemars::schema_for!(T);
+    let pattern = schema.get("pattern").and_then(|pattern| pattern.as_str()).unwrap();
+    let pattern = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')).unwrap();
+    proptest::string::string_regex(pattern).unwrap()
+}

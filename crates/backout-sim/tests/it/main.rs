@@ -1,0 +1,6 @@
+//! The simulator on the example project.
+
+mod crashes;
+mod determinism;
+mod example;
+mod matrix;
