@@ -59,7 +59,7 @@ pub struct Bucket {
 
 /// What one query returned for one window. Absent series are `None`, never zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Measurement {
     /// Numerator and denominator, asked for separately.
     Ratio {
@@ -92,7 +92,7 @@ pub struct Sample {
 
 /// How a signal is measured, and its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Limit {
     /// Bad requests over all requests; bad when strictly above `max`.
     Ratio {

@@ -57,7 +57,7 @@ impl<T> PerArm<T> {
 
 /// A value that may not be known, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Fact<T> {
     /// Read at that time.
     Known {

@@ -32,12 +32,12 @@ fn machine_step(bencher: Bencher<'_, '_>) {
     }
     let now = run.world.now;
     let snapshot = Box::new(run.world.snapshot());
-    bencher
-        .with_inputs(|| (run.engine.clone(), Input::Observed(snapshot.clone())))
-        .bench_values(|(mut engine, input)| {
+    bencher.with_inputs(|| (run.engine.clone(), Input::Observed(snapshot.clone()))).bench_values(
+        |(mut engine, input)| {
             let effects = engine.step(black_box(now), input);
             (engine, effects)
-        });
+        },
+    );
 }
 
 /// One step of the machine: an answer that is a window of measurements.
@@ -49,8 +49,7 @@ fn machine_step_judging(bencher: Bencher<'_, '_>) {
     let mut found = None;
     for _ in 0..400 {
         if let Some((at, input)) = run.peek_answer() {
-            let measured =
-                matches!(&input, Input::Done { result: EffectResult::Measured(_), .. });
+            let measured = matches!(&input, Input::Done { result: EffectResult::Measured(_), .. });
             if measured {
                 found = Some((at, input));
                 break;
@@ -70,10 +69,14 @@ fn machine_step_judging(bencher: Bencher<'_, '_>) {
 /// The whole healthy rollout of the example, oracles included: 47 minutes of virtual time until it
 /// is promoted, and a day until it is sealed.
 #[divan::bench]
-fn rehearsed_rollout() -> bool {
+fn rehearsed_rollout(bencher: Bencher<'_, '_>) {
     let project = example::checkout();
-    let run = rehearse(&project, &FaultPlan::none(), &AnswerKey::Healthy, OPTIONS).expect("a plan");
-    run.is_as_expected()
+    bencher.bench(|| {
+        let plan = FaultPlan::none();
+        let run = rehearse(&project, &plan, &AnswerKey::Healthy, OPTIONS).expect("a plan");
+        assert!(run.is_as_expected());
+        run.record.events
+    });
 }
 
 /// Ten thousand seeds of the example on one core, oracles included.

@@ -196,7 +196,7 @@ impl<E: Engine> Run<E> {
         self.world.schedule(HORIZON, Event::Horizon);
         self.strike_now();
         let effects = self.engine.step(self.world.now, Input::Start);
-        self.carry_out(effects, oracles, &Event::ControllerBack);
+        self.carry_out(&effects, oracles, &Event::ControllerBack);
     }
 
     /// Faults at the start strike before the first input.
@@ -225,7 +225,7 @@ impl<E: Engine> Run<E> {
 
     /// Lets the next event happen; says whether the run goes on.
     pub fn advance(&mut self, oracles: &mut [Box<dyn Oracle>]) -> bool {
-        let Some((at, event)) = self.world.next() else { return false };
+        let Some((at, event)) = self.world.pop() else { return false };
         self.world.advance(at);
         self.record.events += 1;
         match &event {
@@ -304,8 +304,7 @@ impl<E: Engine> Run<E> {
     }
 
     fn deliver(&mut self, input: Input, oracles: &mut [Box<dyn Oracle>], event: &Event) {
-        let before_store =
-            self.crash.is_some_and(|crash| crash.point == CrashPoint::BeforeStore);
+        let before_store = self.crash.is_some_and(|crash| crash.point == CrashPoint::BeforeStore);
         let former = before_store.then(|| Box::new(self.engine.state().clone()));
         let effects = self.engine.step(self.world.now, input);
         if let (Some(former), Some(crash)) = (former, self.crash)
@@ -318,13 +317,13 @@ impl<E: Engine> Run<E> {
             self.go_down(crash, Some(former));
             return;
         }
-        self.carry_out(effects, oracles, event);
+        self.carry_out(&effects, oracles, event);
     }
 
     /// Stores, arms and performs, in this order; a crash may fall between any two effects.
-    fn carry_out(&mut self, effects: Effects, oracles: &mut [Box<dyn Oracle>], event: &Event) {
+    fn carry_out(&mut self, effects: &Effects, oracles: &mut [Box<dyn Oracle>], event: &Event) {
         let now = self.world.now;
-        self.note_trigger(&effects);
+        self.note_trigger(effects);
         if let Some(journal) = &mut self.record.journal {
             let entries = effects.records.iter().cloned();
             journal.extend(entries.map(|event| Entry { at: now, event }));
@@ -349,7 +348,7 @@ impl<E: Engine> Run<E> {
         }
         self.follow_traffic();
         self.ask_person();
-        self.look(oracles, event, &effects);
+        self.look(oracles, event, effects);
     }
 
     fn go_down(&mut self, crash: Crash, stored: Option<Box<State>>) {
@@ -365,13 +364,15 @@ impl<E: Engine> Run<E> {
         let Some(stored) = self.stored.take() else { return };
         self.down = false;
         self.engine = self.engine.restored(*stored);
+        // A person whose answer got lost in the crash sees the question again.
+        self.asked_person = None;
         let input = match self.engine.state().phase {
             // Nothing was stored yet: the run begins again.
             Phase::Ready => Input::Start,
             _ => Input::Restarted,
         };
         let effects = self.engine.step(self.world.now, input);
-        self.carry_out(effects, oracles, event);
+        self.carry_out(&effects, oracles, event);
     }
 
     /// Arms the faults that follow the candidate's traffic.
@@ -488,8 +489,10 @@ impl<E: Engine> Run<E> {
     }
 
     /// A copy of the run in which the faults stop and a person asks to go back; runs until it is at
-    /// rest or the time is over. Says whether users are safe in the end.
-    #[must_use]
+    /// rest or the time is over.
+    ///
+    /// # Errors
+    /// Why users would not be well served in the end.
     pub fn would_come_back(&self, within: Span) -> Result<(), String> {
         let mut fork = self.clone();
         fork.crash = None;
@@ -531,4 +534,3 @@ impl Crash {
         }
     }
 }
-

@@ -79,6 +79,19 @@ pub enum Trigger {
     },
 }
 
+impl Trigger {
+    /// The same trigger, so much later; one at the start stays there.
+    #[must_use]
+    pub const fn later(self, by: Span) -> Self {
+        match self {
+            Self::Start {} => self,
+            Self::Elapsed { after } => Self::Elapsed { after: after.saturating_add(by) },
+            Self::Exposed { after } => Self::Exposed { after: after.saturating_add(by) },
+            Self::FullWeight { after } => Self::FullWeight { after: after.saturating_add(by) },
+        }
+    }
+}
+
 impl Default for Trigger {
     fn default() -> Self {
         Self::Start {}

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use backout_core::plan::PlanError;
+use backout_core::units::Span;
 
-use crate::faults::{Named, Onset};
+use crate::faults::{ControllerCrash, CrashAt, CrashPoint, Fault, Named};
 use crate::rehearse::{AnswerKey, Class, Options, Project, rehearse};
 use crate::rng::Stream;
-use crate::scenario::{FaultPlan, PlannedFault};
+use crate::scenario::{FaultPlan, PlannedFault, Trigger};
 
 /// What a sweep found.
 #[derive(Clone, Debug, Default)]
@@ -73,28 +74,42 @@ impl Sweep {
     }
 }
 
-/// The faults of one seed: none, one or two, at drawn times.
+/// The faults of one seed: none or one of those that this seed allows, a little later than its
+/// catalogue says, and in half of the seeds a crash of the controller at a drawn effect.
 #[must_use]
 pub fn draw(seed: u64, named: &[Named]) -> (FaultPlan, Vec<&'static str>) {
     let mut stream = Stream::new(seed, "swarm");
     let allowed: Vec<&Named> = named.iter().filter(|_| stream.chance(300_000)).collect();
-    let wanted = stream.below(3);
     let mut plan = FaultPlan { name: format!("seed {seed}"), faults: Vec::new() };
     let mut names = Vec::new();
-    for _ in 0..wanted {
-        let Ok(count) = u64::try_from(allowed.len()) else { break };
-        let index = usize::try_from(stream.below(count)).unwrap_or(0);
-        let Some(fault) = allowed.get(index).filter(|fault| !names.contains(&fault.name)) else {
-            continue;
-        };
-        let when = match stream.below(4) {
-            0 => Onset::Late.trigger(),
-            _ => fault.when,
-        };
+    let index = usize::try_from(stream.below(allowed.len() as u64)).unwrap_or(0);
+    if let Some(fault) = allowed.get(index).filter(|_| !stream.chance(100_000)) {
+        let when = fault.when.later(Span::from_secs(stream.below(300)));
         plan.faults.push(PlannedFault { when, fault: fault.fault.clone() });
         names.push(fault.name);
     }
+    let crash = draw_crash(&mut stream);
+    if stream.chance(500_000) && !names.contains(&"controller-crash") {
+        plan.faults.push(PlannedFault { when: Trigger::Start {}, fault: crash });
+        names.push("controller-crash");
+    }
     (plan, names)
+}
+
+fn draw_crash(stream: &mut Stream) -> Fault {
+    let effect = u32::try_from(stream.below(160)).unwrap_or(0);
+    let point = match stream.below(3) {
+        0 => CrashPoint::BeforeStore,
+        1 => CrashPoint::BeforePerform,
+        _ => CrashPoint::AfterPerform,
+    };
+    let down = Span::from_secs(1 + stream.below(20));
+    Fault::ControllerCrash(ControllerCrash {
+        at: CrashAt::Effect(effect),
+        point,
+        down,
+        bad_release: false,
+    })
 }
 
 /// Runs the seeds of a range; `progress` is called after each.

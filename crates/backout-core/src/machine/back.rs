@@ -217,7 +217,7 @@ impl Machine {
             route.written_by, route.candidate_weight, self.state.weight
         );
         if self.is_going_back() {
-            self.reassert(now, what, out)
+            self.reassert(now, &what, out)
         } else {
             out.records.push(Event::ThirdParty { what: what.clone() });
             let step = self.state.track.step().map_or_else(String::new, |step| step.name.clone());
@@ -234,25 +234,22 @@ impl Machine {
 
     /// Moves traffic back again at once, and goes on: what is still to be made stick is what keeps
     /// it from moving again. Settling begins anew, and ends with another look at the share.
-    fn reassert(&mut self, now: Time, what: String, out: &mut Effects) -> bool {
+    fn reassert(&mut self, now: Time, what: &str, out: &mut Effects) -> bool {
         let plan = Arc::clone(&self.state.track.plan);
         let back = Action::SetWeight { candidate: Weight::ZERO };
-        let moving = plan
-            .steps
-            .iter()
-            .position(|step| step.stage == Stage::Return && step.action == back);
+        let moving =
+            plan.steps.iter().position(|step| step.stage == Stage::Return && step.action == back);
         if moving.is_none_or(|moving| moving >= self.state.track.cursor) {
             return false;
         }
-        out.records.push(Event::ThirdParty { what: what.clone() });
+        out.records.push(Event::ThirdParty { what: what.to_owned() });
         self.state.reasserted += 1;
         if self.state.reasserted > REASSERT_AT_MOST {
             self.fail(format!("{what}, {REASSERT_AT_MOST} times over"), out);
             return true;
         }
         self.ask(Request::Apply(back), None, out);
-        let settling =
-            matches!(self.state.track.step(), Some(step) if matches!(step.action, Action::Settle { .. }));
+        let settling = matches!(self.state.track.step(), Some(step) if matches!(step.action, Action::Settle { .. }));
         if settling {
             self.enter(now, out);
         }

@@ -48,7 +48,7 @@ pub struct Precondition {
 
 /// What is asked of the world.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
     /// Read everything afresh; answered by [`Input::Observed`].
     Observe,
@@ -93,7 +93,7 @@ pub struct SignalMeasured {
 
 /// What the world answers to an effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum EffectResult {
     /// Done, or found already done.
     Applied,
@@ -118,7 +118,7 @@ pub enum EffectResult {
 
 /// What comes into the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Input {
     /// Begin.
     Start,

@@ -60,7 +60,7 @@ impl Machine {
         }
         let measured = match result {
             EffectResult::Measured(measured) if measured.len() == self.rules.len() => measured,
-            other => missing(&self.rules, super::in_words(&other)),
+            other => missing(&self.rules, super::in_words(&other).as_deref()),
         };
         let policy = std::sync::Arc::clone(&self.brief.policy);
         watch.take(window, measured, &self.rules, &policy.spec.triggers, &*self.judge);
@@ -210,7 +210,7 @@ fn measured_in_words(limit: SignalLimit, judged: Option<&Judgement>) -> String {
 }
 
 /// A window without any data.
-fn missing(rules: &[super::Rule], why: Option<String>) -> Vec<super::SignalMeasured> {
+fn missing(rules: &[super::Rule], why: Option<&str>) -> Vec<super::SignalMeasured> {
     use crate::judgement::Measurement;
     rules
         .iter()
@@ -220,7 +220,11 @@ fn missing(rules: &[super::Rule], why: Option<String>) -> Vec<super::SignalMeasu
                 SignalLimit::Quantile { .. } => Measurement::Histogram { buckets: None },
                 SignalLimit::Gauge { .. } => Measurement::Gauge { levels: None },
             };
-            super::SignalMeasured { candidate: nothing.clone(), stable: nothing, note: why.clone() }
+            super::SignalMeasured {
+                candidate: nothing.clone(),
+                stable: nothing,
+                note: why.map(str::to_owned),
+            }
         })
         .collect()
 }

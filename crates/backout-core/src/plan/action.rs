@@ -24,7 +24,7 @@ pub enum Purpose {
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Action {
     /// Run a gate.
     Gate {
@@ -204,10 +204,7 @@ impl Action {
     /// precondition.
     #[must_use]
     pub const fn is_destructive(&self) -> bool {
-        match self {
-            Self::Scale { purpose: Purpose::Evidence | Purpose::CleanUp, .. } => true,
-            _ => false,
-        }
+        matches!(self, Self::Scale { purpose: Purpose::Evidence | Purpose::CleanUp, .. })
     }
 }
 
@@ -303,11 +300,11 @@ impl fmt::Display for Action {
                 write!(f, "turn flag {key} {}", if *enabled { "on" } else { "off" })
             }
             Self::CreateSet { replicas, .. } => {
-                write!(f, "create the candidate's set with {replicas} replicas, out of traffic")
+                write!(f, "create the candidate's set with {}, out of traffic", count(*replicas))
             }
             Self::Scale { arm, replicas, purpose } => match purpose {
-                Purpose::Capacity => write!(f, "scale {arm} to {replicas} ready replicas"),
-                Purpose::Evidence => write!(f, "keep {arm} as evidence with {replicas} replica"),
+                Purpose::Capacity => write!(f, "scale {arm} to {}, ready", count(*replicas)),
+                Purpose::Evidence => write!(f, "keep {arm} as evidence with {}", count(*replicas)),
                 Purpose::CleanUp => write!(f, "scale {arm} down to {replicas}"),
             },
             Self::SetWeight { candidate } => write!(f, "send {candidate} to the candidate"),
@@ -334,6 +331,11 @@ impl fmt::Display for Action {
             Self::CheckResidue => f.write_str("list what is left behind"),
         }
     }
+}
+
+/// So many replicas, in words.
+fn count(replicas: u32) -> String {
+    if replicas == 1 { "1 replica".to_owned() } else { format!("{replicas} replicas") }
 }
 
 /// The first characters of a commit, as people quote it.

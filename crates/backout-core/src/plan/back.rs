@@ -30,7 +30,8 @@ pub fn plan(
     decision: &Decision,
 ) -> Option<Plan> {
     let pattern = decision.choice.pattern()?;
-    let mut draft = Draft { brief, reached, snapshot, cause, steps: Vec::new() };
+    let replicas = parent.stable_replicas;
+    let mut draft = Draft { brief, reached, snapshot, cause, replicas, steps: Vec::new() };
     match &decision.choice {
         Choice::Back(Pattern::Cancel) => draft.cancel(),
         Choice::Back(Pattern::Traffic) => draft.traffic(),
@@ -48,6 +49,7 @@ pub fn plan(
             environment: brief.environment.clone(),
             stable: brief.stable.reference(),
             candidate: brief.candidate.reference(),
+            stable_replicas: parent.stable_replicas,
             steps: draft.steps,
             ways_back: Vec::new(),
         }
@@ -60,6 +62,7 @@ struct Draft<'a> {
     reached: &'a Reached,
     snapshot: &'a Snapshot,
     cause: &'a Cause,
+    replicas: u32,
     steps: Vec<Step>,
 }
 
@@ -140,7 +143,9 @@ impl Draft<'_> {
     }
 
     fn make_ready(&mut self) {
-        let replicas = self.snapshot.set(Arm::Stable).map_or(1, |set| set.desired.max(1));
+        // An autoscaler may have made the stable release larger since; it is never made smaller.
+        let now = self.snapshot.set(Arm::Stable).map_or(0, |set| set.desired);
+        let replicas = self.replicas.max(now);
         self.push(
             "ready-target",
             Stage::Ready,

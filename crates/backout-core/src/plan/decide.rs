@@ -55,7 +55,7 @@ impl fmt::Display for Pattern {
 
 /// Why the way back is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Cause {
     /// Planned in advance: a signal turns bad at this point.
     Planned,
@@ -193,7 +193,7 @@ pub struct Reached {
 
 /// Why nothing is done without a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum HoldReason {
     /// Both arms degrade alike.
     SharedCause,
@@ -323,11 +323,18 @@ fn in_order(
     cause: &Cause,
     order: &mut Order,
 ) -> Choice {
-    if !reached.exposed {
+    if !reached.exposed && !breaks_at_once(brief, snapshot) {
         order.chose(Pattern::Cancel, "no user traffic was ever sent to the candidate");
         return Choice::Back(Pattern::Cancel);
     }
-    order.against(Pattern::Cancel, "user traffic was sent to the candidate");
+    order.against(
+        Pattern::Cancel,
+        if reached.exposed {
+            "user traffic was sent to the candidate"
+        } else {
+            "the release that serves cannot run on the new schema"
+        },
+    );
     if matches!(cause, Cause::SharedCause { .. }) {
         return Choice::Hold(HoldReason::SharedCause);
     }
@@ -475,6 +482,16 @@ fn across_data(
         data_loss: backup.as_ref().map(|backup| backup.age),
         downtime: backup.map(|backup| backup.restore_took),
     }))
+}
+
+/// Whether the release that serves is broken by a migration, whoever gets the traffic. Halting the
+/// pipeline then takes nothing back.
+fn breaks_at_once(brief: &Brief, snapshot: &Snapshot) -> bool {
+    let nothing = Reached::default();
+    brief
+        .candidate
+        .new_migrations(&brief.stable)
+        .any(|migration| is_crossed(migration, &nothing, snapshot))
 }
 
 /// Whether a migration keeps the previous release from running.

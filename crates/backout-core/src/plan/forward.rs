@@ -53,6 +53,7 @@ pub fn plan(brief: &Brief, snapshot: &Snapshot) -> Result<Plan, PlanError> {
         environment: brief.environment.clone(),
         stable: brief.stable.reference(),
         candidate: brief.candidate.reference(),
+        stable_replicas: replicas,
         steps,
         ways_back: Vec::new(),
     };
@@ -203,12 +204,11 @@ impl Draft<'_> {
                 Crossing::OnFirstWrite(why) | Crossing::AtOnce(why) => Some(why),
             })
             .collect();
-        reasons.extend(brief.candidate.changed_modules(&brief.stable).iter().filter_map(
-            |(module, change)| {
-                (*change == ModuleChange::Destructive)
-                    .then(|| format!("module {} replaces something that bears data", module.name))
-            },
-        ));
+        let changes = brief.candidate.changed_modules(&brief.stable);
+        let destructive = changes.iter().filter(|(_, change)| *change == ModuleChange::Destructive);
+        reasons.extend(destructive.map(|(module, _)| {
+            format!("module {} replaces something that bears data", module.name)
+        }));
         if reasons.is_empty() {
             return;
         }
@@ -565,6 +565,11 @@ impl Draft<'_> {
                 deadline: self.step_deadline(),
             },
         );
+        self.keep_and_seal(keep);
+    }
+
+    /// Keeps the previous release ready, then lets it go.
+    fn keep_and_seal(&mut self, keep: Span) {
         self.push(
             "keep-previous",
             Stage::Keep,

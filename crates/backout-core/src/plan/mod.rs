@@ -75,7 +75,7 @@ impl fmt::Display for PlanId {
 
 /// Which way a plan leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Direction {
     /// From stable to candidate.
     Forward,
@@ -104,6 +104,8 @@ pub struct Plan {
     pub stable: ReleaseRef,
     /// The release on its way.
     pub candidate: ReleaseRef,
+    /// Replicas of the stable release when the plan was made: what it needs to take all traffic.
+    pub stable_replicas: u32,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// For a forward plan: the way back from each stretch of steps.
@@ -176,7 +178,7 @@ pub struct Step {
 
 /// Something that must hold before a step is done. Checked on a fresh snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Condition {
     /// At least so many replicas of the arm are ready.
     Ready {

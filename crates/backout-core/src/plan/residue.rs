@@ -54,7 +54,7 @@ fn sets(before: &Snapshot, after: &Snapshot, list: &mut Vec<Residue>) {
         match (before.sets.get(arm).value(), after.sets.get(arm).value()) {
             (Some(None), Some(Some(set))) => list.push(left(
                 format!("set of {arm}"),
-                format!("is kept with {} replicas, out of traffic", set.desired),
+                format!("is kept, out of traffic, at size {}", set.desired),
             )),
             (Some(Some(then)), Some(Some(now))) if then.desired != now.desired => {
                 list.push(left(
@@ -115,7 +115,7 @@ fn named<V: PartialEq + std::fmt::Display>(
         match before.get(name) {
             Some(then) if then == now => {}
             Some(then) => {
-                list.push(left(format!("{kind} {name}"), format!("is {now}, was {then}")))
+                list.push(left(format!("{kind} {name}"), format!("is {now}, was {then}")));
             }
             None => list.push(left(format!("{kind} {name}"), format!("is new, at {now}"))),
         }

@@ -244,10 +244,16 @@ impl Release {
             .filter(|new| !stable.spec.migrations.iter().any(|old| old.id == new.id))
     }
 
-    /// Flags that this release wants otherwise than `stable`; a flag that `stable` does not know
-    /// was off.
-    pub fn changed_flags<'a>(&'a self, stable: &'a Self) -> impl Iterator<Item = &'a Flag> {
-        self.spec.flags.iter().filter(|new| new.enabled != stable.wants_flag(&new.key))
+    /// Flags that this release wants otherwise than `stable`, as this release wants them. A flag that
+    /// a release does not list is off.
+    #[must_use]
+    pub fn changed_flags(&self, stable: &Self) -> Vec<Flag> {
+        let keys: std::collections::BTreeSet<&Name> =
+            self.spec.flags.iter().chain(&stable.spec.flags).map(|flag| &flag.key).collect();
+        keys.into_iter()
+            .map(|key| Flag { key: key.clone(), enabled: self.wants_flag(key) })
+            .filter(|flag| flag.enabled != stable.wants_flag(&flag.key))
+            .collect()
     }
 
     /// Whether the release wants the flag on.
@@ -271,7 +277,7 @@ impl Release {
                 None => changes.push((module, ModuleChange::Added)),
                 Some(old) if old.version == module.version && old.source == module.source => {}
                 Some(_) if module.destroys_data => {
-                    changes.push((module, ModuleChange::Destructive))
+                    changes.push((module, ModuleChange::Destructive));
                 }
                 Some(_) => changes.push((module, ModuleChange::Updated)),
             }

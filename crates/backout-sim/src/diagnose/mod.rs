@@ -28,6 +28,12 @@ use backout_core::policy::ReleasePolicy;
 use crate::faults::Named;
 use crate::rehearse::{Options, Project, Rehearsed, rehearse_all};
 
+/// Takes a weakness out of a policy.
+pub type Mend = Box<dyn Fn(&mut ReleasePolicy)>;
+
+/// Puts the weakness of the second policy back into the first.
+pub type Plant = Box<dyn Fn(&mut ReleasePolicy, &ReleasePolicy)>;
+
 /// A field that could be at fault.
 pub struct Weakness {
     /// Stable code.
@@ -39,9 +45,9 @@ pub struct Weakness {
     /// What to do.
     pub help: String,
     /// Takes the weakness out of a policy.
-    pub mend: Box<dyn Fn(&mut ReleasePolicy)>,
+    pub mend: Mend,
     /// Puts the weakness of the second policy back into the first.
-    pub plant: Box<dyn Fn(&mut ReleasePolicy, &ReleasePolicy)>,
+    pub plant: Plant,
 }
 
 /// Every weakness that the policy could have.
@@ -104,7 +110,7 @@ pub fn diagnose(
         }
     }
     let rest = rehearse_all(&project.with_policy(mended), named, options)?;
-    findings.extend(rest.iter().filter(|row| !row.is_as_expected()).map(|row| unexplained(row)));
+    findings.extend(rest.iter().filter(|row| !row.is_as_expected()).map(unexplained));
     if findings.is_empty() {
         let failing = rows.iter().filter(|row| !row.is_as_expected());
         findings.extend(failing.map(unexplained));

@@ -207,9 +207,7 @@ pub enum Ending {
 }
 
 /// A signal's regression: when it begins, and what the catalogue calls it then.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Onset {
     /// With the first request.
@@ -234,11 +232,8 @@ impl Onset {
 }
 
 /// The answer key that most regressions share.
-const NOTICED_BY_SIGNAL: Expected = Expected {
-    seen_by: &[SeenBy::Signal],
-    ending: Ending::AsPlanned,
-    within: Span::from_mins(5),
-};
+const NOTICED_BY_SIGNAL: Expected =
+    Expected { seen_by: &[SeenBy::Signal], ending: Ending::AsPlanned, within: Span::from_mins(5) };
 
 #[cfg(test)]
 mod tests {

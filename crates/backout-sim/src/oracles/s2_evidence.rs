@@ -8,7 +8,7 @@ use backout_core::judgement::{Limit, Measurement, Window};
 use backout_core::machine::{EffectResult, Input, Outcome, Request, SignalMeasured};
 use backout_core::plan::{Action, Brief};
 use backout_core::policy::Triggers;
-use backout_core::units::{Latency, Time};
+use backout_core::units::{Latency, Time, Weight};
 
 use super::{About, Oracle, View, Violation};
 use crate::world::{Event, Happening};
@@ -89,9 +89,8 @@ impl Evidence {
         else {
             return;
         };
-        let judged = view.effects.records.iter().find_map(|record| match record {
-            Entry::Judged { window, .. } => Some(*window),
-            _ => None,
+        let judged = view.effects.records.iter().find_map(|record| {
+            if let Entry::Judged { window, .. } = record { Some(*window) } else { None }
         });
         let (Some(window), Some((_, since))) = (judged, self.routed) else { return };
         if window.start >= since {
@@ -125,25 +124,29 @@ impl Evidence {
 
     /// What the engine asks for without evidence.
     fn asks(&mut self, view: &View<'_>) -> Option<String> {
-        let brief = &view.world.brief;
-        view.effects.effects.iter().find_map(|effect| match &effect.request {
-            Request::Apply(Action::SetWeight { candidate }) => {
-                let wanted = u32::from(candidate.as_percent()) * 10_000;
-                let (before, _) = self.routed?;
-                (before > 0 && wanted > before && !self.passed).then(|| {
-                    let lacking = self.lacking(brief.policy.spec.triggers.consecutive);
-                    format!("the weight rises to {candidate}: {}", lacking.unwrap_or_default())
-                })
-            }
-            Request::Apply(Action::MarkKnownGood { release })
-                if *release == brief.candidate.metadata.name =>
+        view.effects.effects.iter().find_map(|effect| {
+            let Request::Apply(action) = &effect.request else { return None };
+            if let Action::SetWeight { candidate } = action {
+                self.rises(view, *candidate)
+            } else if let Action::MarkKnownGood { release } = action
+                && *release == view.world.brief.candidate.metadata.name
             {
                 let unproven = self.unproven(view);
                 self.proven |= unproven.is_none();
                 unproven.map(|why| format!("the candidate is promoted: {why}"))
+            } else {
+                None
             }
-            _ => None,
         })
+    }
+
+    /// A rise of the weight, after the first one, on nothing.
+    fn rises(&self, view: &View<'_>, weight: Weight) -> Option<String> {
+        let (before, _) = self.routed.filter(|(before, _)| *before > 0)?;
+        let rises = u32::from(weight.as_percent()) * 10_000 > before;
+        let lacking = self.lacking(view.world.brief.policy.spec.triggers.consecutive);
+        (rises && !self.passed)
+            .then(|| format!("the weight rises to {weight}: {}", lacking.unwrap_or_default()))
     }
 
     /// Why there is no ground for a promotion now.

@@ -61,21 +61,19 @@ impl Oracle for Commands {
 }
 
 fn wrong(before: &Standing, view: &View<'_>) -> Option<String> {
-    let records = &view.effects.records;
-    records.iter().find_map(|record| match record {
-        Entry::Commanded { command } => {
-            before.forbids(command).map(|why| format!("`{command}` is accepted although {why}"))
-        }
-        Entry::Refused { command, .. } => {
+    view.effects.records.iter().find_map(|record| {
+        if let Entry::Commanded { command } = record {
+            let why = before.forbids(command)?;
+            Some(format!("`{command}` is accepted although {why}"))
+        } else if let Entry::Refused { command, .. } = record {
             let acts = !view.effects.effects.is_empty() || !view.effects.arms.is_empty();
             acts.then(|| format!("`{command}` is refused, and something is done nevertheless"))
+        } else if let Entry::StepStarted { step, .. } = record {
+            let walks = before.paused && view.state.paused && view.state.phase == Phase::Forward;
+            walks.then(|| format!("step {step} begins although a person paused the rollout"))
+        } else {
+            None
         }
-        Entry::StepStarted { step, .. }
-            if before.paused && view.state.paused && before.phase != Phase::Back =>
-        {
-            Some(format!("step {step} begins although a person paused the rollout"))
-        }
-        _ => None,
     })
 }
 

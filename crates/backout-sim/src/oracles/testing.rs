@@ -8,7 +8,7 @@ use backout_core::judgement::Judge;
 use backout_core::machine::{
     Command, Effect, EffectId, Effects, Input, Machine, Outcome, Precondition, Request, State,
 };
-use backout_core::plan::{Action, Brief, forward};
+use backout_core::plan::{Action, Brief};
 use backout_core::snapshot::Arm;
 use backout_core::units::{Name, Span, Time};
 use backout_judge::Windows;
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::engine::Engine;
 use crate::faults::{ControllerCrash, CrashAt, CrashPoint, Fault, catalogue};
-use crate::rehearse::Project;
+use crate::rehearse::{Options, Project, prepare};
 use crate::run::{Record, Run};
 use crate::scenario::{FaultPlan, PlannedFault, Trigger};
 use crate::world::{Event, WorldSpec};
@@ -193,17 +193,14 @@ impl Case {
     }
 
     fn run_engine<E: Engine>(&self, engine: impl FnOnce(Machine) -> E) -> Record {
-        let mut brief = self.brief.clone();
-        for planned in &self.faults.faults {
-            planned.fault.prepare(&mut brief);
-        }
-        let brief = Arc::new(brief);
-        let project = Project::new((*brief).clone(), self.world.clone(), Vec::new());
-        let world = project.healthy_world(Arc::clone(&brief), 1);
-        let plan = Arc::new(forward::plan(&brief, &world.snapshot()).expect("a plan"));
+        let project = Project::new(self.brief.clone(), self.world.clone(), Vec::new());
+        let options = Options { seed: 1, journal: false, forks: false };
+        let run = prepare(&project, &self.faults, options).expect("a plan");
+        let (brief, plan) = (Arc::clone(run.engine.brief()), run.plan());
         let machine = Machine::new(brief, Arc::clone(&plan), Arc::clone(&self.judge));
         let engine = engine(machine.expect("a machine"));
-        let mut run = Run::new(engine, world, plan, Arc::new(self.faults.clone())).with_journal();
+        let faults = Arc::new(self.faults.clone());
+        let mut run = Run::new(engine, run.world, plan, faults).with_journal();
         for (after, command) in &self.persons {
             run.world.schedule(*after, Event::Person(command.clone()));
         }
@@ -311,9 +308,9 @@ pub(super) fn precondition_of(input: &Input, arm: Arm) -> Option<Precondition> {
 /// for runs in which nothing is asked twice under one id.
 pub(super) fn number_of(record: &Record, wanted: impl Fn(&Request) -> bool) -> u32 {
     let mut entries = record.journal.iter().flatten();
-    let found = entries.find_map(|entry| match &entry.event {
-        Entry::Asked { effect, request } if wanted(request) => Some(effect.0 - 1),
-        _ => None,
+    let found = entries.find_map(|entry| {
+        let Entry::Asked { effect, request } = &entry.event else { return None };
+        wanted(request).then(|| effect.0 - 1)
     });
     found.expect("the run has such an effect")
 }

@@ -259,8 +259,8 @@ impl World {
         self.events.push(self.now + after, event);
     }
 
-    /// The next thing that happens, and when.
-    pub fn next(&mut self) -> Option<(Time, Event)> {
+    /// Takes the next thing that happens, and when.
+    pub fn pop(&mut self) -> Option<(Time, Event)> {
         self.events.pop()
     }
 

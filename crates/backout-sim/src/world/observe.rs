@@ -39,7 +39,10 @@ impl World {
             ),
             database: Fact::known(
                 now,
-                DatabaseFacts { applied: Arc::clone(&self.applied), verified_backup: self.backup() },
+                DatabaseFacts {
+                    applied: Arc::clone(&self.applied),
+                    verified_backup: self.backup(),
+                },
             ),
             flags: Fact::known(now, Arc::clone(&self.flags)),
             modules: Fact::known(now, Arc::clone(&self.modules)),

@@ -249,7 +249,8 @@ impl World {
         match event {
             Event::PodsReady { arm, uid, ready } => {
                 let never = self.afflictions.never_ready && *arm == Arm::Candidate;
-                let set = self.sets.get_mut(*arm).as_mut().filter(|set| set.uid == *uid && !never)?;
+                let set =
+                    self.sets.get_mut(*arm).as_mut().filter(|set| set.uid == *uid && !never)?;
                 set.ready = (*ready).min(set.desired);
                 Some(format!("{} pods of {arm} are ready", set.ready))
             }

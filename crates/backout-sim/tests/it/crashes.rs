@@ -33,8 +33,8 @@ fn crash_everywhere(project: &Project, plan: &FaultPlan, key: &AnswerKey) -> (Ve
     for effect in 0..calm.record.effects {
         for point in [CrashPoint::BeforeStore, CrashPoint::BeforePerform, CrashPoint::AfterPerform]
         {
-            let run = rehearse(project, &crashing(plan, effect, point), key, OPTIONS)
-                .expect("a plan");
+            let run =
+                rehearse(project, &crashing(plan, effect, point), key, OPTIONS).expect("a plan");
             runs += 1;
             if !run.is_as_expected() {
                 wrong.push(format!("{}: {:?}", run.name, run.unexpected));
@@ -62,5 +62,10 @@ fn every_oracle_holds_at_every_crash_point_of_every_fault() {
     }
     println!("{runs} runs with a crash");
     assert!(runs > 5_000, "only {runs} runs: the exhaustion lost its ground");
-    assert!(wrong.is_empty(), "{} of {runs}:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {runs}:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(20)].join("\n")
+    );
 }

@@ -45,8 +45,7 @@ fn a_journal_reads_back() {
 
 #[test]
 fn a_hundred_seeds_are_clean() {
-    let result =
-        sweep(&checkout(), &catalogue(), 1..101, &mut || {}).expect("a plan");
+    let result = sweep(&checkout(), &catalogue(), 1..101, &mut || {}).expect("a plan");
     assert_eq!(result.seeds, 100);
     assert_eq!(result.failed, 0, "{:#?}", result.failures);
 }

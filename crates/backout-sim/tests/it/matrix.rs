@@ -39,7 +39,10 @@ fn the_fragile_example_is_taken_apart() {
     }
     let findings = diagnose(&project, &catalogue(), &rows, OPTIONS).expect("a plan");
     for finding in &findings {
-        println!("{} {:?} {} | {} | {}", finding.code, finding.subject, finding.message, finding.label, finding.help);
+        println!(
+            "{} {:?} {} | {} | {}",
+            finding.code, finding.subject, finding.message, finding.label, finding.help
+        );
     }
     let codes: Vec<_> = findings.iter().map(|finding| finding.code.0).collect();
     for planted in ["BO211", "BO213", "BO214", "BO216"] {
