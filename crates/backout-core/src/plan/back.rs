@@ -29,7 +29,33 @@ pub fn plan(
     cause: &Cause,
     decision: &Decision,
 ) -> Option<Plan> {
+    let steps = steps(brief, parent, reached, snapshot, cause, decision)?;
     let pattern = decision.choice.pattern()?;
+    let plan = Plan {
+        format: FORMAT.to_owned(),
+        id: PlanId(String::new()),
+        parent: Some(parent.id.clone()),
+        direction: Direction::Back { pattern },
+        environment: brief.environment.clone(),
+        stable: brief.stable.reference(),
+        candidate: brief.candidate.reference(),
+        stable_replicas: parent.stable_replicas,
+        steps,
+        ways_back: Vec::new(),
+    };
+    Some(plan.identified())
+}
+
+/// The steps of the way back that was decided; `None` when nothing is done without a person.
+#[must_use]
+pub fn steps(
+    brief: &Brief,
+    parent: &Plan,
+    reached: &Reached,
+    snapshot: &Snapshot,
+    cause: &Cause,
+    decision: &Decision,
+) -> Option<Vec<Step>> {
     let replicas = parent.stable_replicas;
     let mut draft = Draft { brief, reached, snapshot, cause, replicas, steps: Vec::new() };
     match &decision.choice {
@@ -40,21 +66,7 @@ pub fn plan(
         Choice::Back(Pattern::DataAware) | Choice::Hold(_) => return None,
         Choice::FlagOff(flag) => draft.flag_off(flag),
     }
-    Some(
-        Plan {
-            format: FORMAT.to_owned(),
-            id: PlanId(String::new()),
-            parent: Some(parent.id.clone()),
-            direction: Direction::Back { pattern },
-            environment: brief.environment.clone(),
-            stable: brief.stable.reference(),
-            candidate: brief.candidate.reference(),
-            stable_replicas: parent.stable_replicas,
-            steps: draft.steps,
-            ways_back: Vec::new(),
-        }
-        .identified(),
-    )
+    Some(draft.steps)
 }
 
 struct Draft<'a> {

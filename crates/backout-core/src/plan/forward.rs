@@ -69,8 +69,8 @@ fn ways_back(brief: &Brief, plan: &Plan, snapshot: &Snapshot) -> Vec<WayBack> {
     for (index, step) in plan.steps.iter().enumerate() {
         assume(&step.action, &mut snapshot, &mut reached);
         let decision = decide(brief, &reached, &snapshot, &Cause::Planned);
-        let steps = back::plan(brief, plan, &reached, &snapshot, &Cause::Planned, &decision)
-            .map(|back| back.steps.iter().map(|step| step.action.to_string()).collect())
+        let steps = back::steps(brief, plan, &reached, &snapshot, &Cause::Planned, &decision)
+            .map(|steps| steps.iter().map(|step| step.action.to_string()).collect())
             .unwrap_or_default();
         match ways.last_mut() {
             Some(last) if last.decision == decision && last.steps == steps => last.to = index,

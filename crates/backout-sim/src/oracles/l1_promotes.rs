@@ -3,8 +3,9 @@
 //! Why: an engine that never promotes is safe, and of no use.
 //! Mutant: answers of gates are lost.
 
-use backout_core::machine::Outcome;
-use backout_core::plan::{Action, Cause, Plan};
+use backout_core::journal::Event as Entry;
+use backout_core::machine::{Command, Outcome};
+use backout_core::plan::{Action, Plan};
 
 use super::{About, Finale, Oracle, View, Violation};
 
@@ -15,27 +16,30 @@ const ABOUT: About = About { number: "L1", property: "without faults the candida
 /// Stands for F5 and K10: canaries that never get promoted although nothing is wrong
 /// (argoproj/argo-rollouts#3015, stuck; #1905, reverted for want of traffic).
 ///
-/// A plan that asks a person cannot go on where nobody answers, and a person may give a good
-/// release up; neither is a breach.
+/// A plan that asks a person cannot go on where nobody answers, and a person may pause a good
+/// release or give it up; neither is a breach.
 #[derive(Debug, Default)]
-pub(super) struct Promotes {}
+pub(super) struct Promotes {
+    /// Whether a person stood in the way.
+    stopped: bool,
+}
 
 impl Oracle for Promotes {
     fn about(&self) -> About {
         ABOUT
     }
 
-    fn check(&mut self, _: &View<'_>) -> Option<Violation> {
+    fn check(&mut self, view: &View<'_>) -> Option<Violation> {
+        self.stopped |= view.effects.records.iter().any(stops);
         None
     }
 
     fn finish(&mut self, finale: &Finale<'_>) -> Option<Violation> {
         let record = finale.record;
         let nobody = finale.world.spec.people_answer_after.is_none() && asks(finale.plan);
-        let given_up = record.cause.as_ref().is_some_and(Cause::is_operator);
         if !finale.faults.faults.is_empty()
             || nobody
-            || given_up
+            || self.stopped
             || matches!(record.outcome, Some(Outcome::Promoted))
         {
             return None;
@@ -47,6 +51,14 @@ impl Oracle for Promotes {
         let why = record.cause.as_ref().map_or_else(String::new, |cause| format!(" ({cause})"));
         let what = format!("without a fault the candidate is not promoted: {ended}{why}");
         Some(ABOUT.breach(finale.world.now, what))
+    }
+}
+
+fn stops(record: &Entry) -> bool {
+    let Entry::Commanded { command } = record else { return false };
+    match command {
+        Command::Pause | Command::Abort | Command::Rollback => true,
+        Command::Promote | Command::Resume => false,
     }
 }
 

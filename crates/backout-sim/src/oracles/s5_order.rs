@@ -86,7 +86,9 @@ impl Order {
 
     /// A step of the way back that is taken before traffic moved.
     fn sticks_early(&self, view: &View<'_>) -> Option<String> {
-        if view.effects.effects.is_empty() || self.written_ppm == 0 {
+        // Whoever moved it: a route that asks for nothing has moved, and one that the engine wrote
+        // so has too, whatever was made of it since.
+        if view.effects.effects.is_empty() || self.written_ppm == 0 || self.asked_ppm == 0 {
             return None;
         }
         let step = late_step(view)?;

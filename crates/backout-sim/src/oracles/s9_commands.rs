@@ -37,6 +37,8 @@ struct Standing {
     phase: Phase,
     promoted: bool,
     paused: bool,
+    /// The step is done, and the next one waits for the end of the pause.
+    stands: bool,
     /// A step waits for a person's answer.
     asks: bool,
     /// A way back ended without success.
@@ -61,7 +63,8 @@ impl Oracle for Commands {
 }
 
 fn wrong(before: &Standing, view: &View<'_>) -> Option<String> {
-    view.effects.records.iter().find_map(|record| {
+    let records = &view.effects.records;
+    records.iter().find_map(|record| {
         if let Entry::Commanded { command } = record {
             let why = before.forbids(command)?;
             Some(format!("`{command}` is accepted although {why}"))
@@ -69,8 +72,12 @@ fn wrong(before: &Standing, view: &View<'_>) -> Option<String> {
             let acts = !view.effects.effects.is_empty() || !view.effects.arms.is_empty();
             acts.then(|| format!("`{command}` is refused, and something is done nevertheless"))
         } else if let Entry::StepStarted { step, .. } = record {
-            let walks = before.paused && view.state.paused && view.state.phase == Phase::Forward;
-            walks.then(|| format!("step {step} begins although a person paused the rollout"))
+            let paused = before.paused && view.state.paused && view.state.phase == Phase::Forward;
+            // The step at hand may begin anew; the one after it may not begin.
+            let next = before.stands
+                || records.iter().any(|record| matches!(record, Entry::StepDone { .. }));
+            (paused && next)
+                .then(|| format!("step {step} begins although a person paused the rollout"))
         } else {
             None
         }
@@ -84,6 +91,7 @@ impl Standing {
             phase: state.phase.clone(),
             promoted: state.reached.promoted,
             paused: state.paused,
+            stands: state.track.at == At::Paused,
             asks: matches!(step, Some(Action::Approve { .. })) && state.track.at == At::Waiting,
             failed: matches!(state.outcome, Some(Outcome::RollbackFailed(_))),
         }

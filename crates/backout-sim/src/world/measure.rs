@@ -139,24 +139,20 @@ impl World {
     #[must_use]
     pub fn select(&self, query: &Query, asked_for: Arm) -> Selection {
         let (brief, policy) = (&self.brief, &self.brief.policy);
-        let release = match asked_for {
-            Arm::Stable => &brief.stable,
-            Arm::Candidate => &brief.candidate,
-        };
         let namespace = policy.metadata.namespace.as_str();
         let window = policy.spec.triggers.window;
-        let text = query.fill(&release.set_name(), namespace, window);
+        let text = query.fill(&self.names.get(asked_for).set, namespace, window);
         let identities = [
             Identity {
                 arm: Arm::Stable,
-                set: brief.stable.set_name(),
+                set: self.names.stable.set.clone(),
                 version: brief.stable.spec.version.clone(),
                 pods: self.spec.replicas,
                 relabelled: None,
             },
             Identity {
                 arm: Arm::Candidate,
-                set: brief.candidate.set_name(),
+                set: self.names.candidate.set.clone(),
                 version: brief.candidate.spec.version.clone(),
                 pods: self.spec.replicas,
                 relabelled: self.afflictions.relabelled.clone(),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use backout_core::machine::EffectId;
 use backout_core::plan::Brief;
+use backout_core::release::ReleaseRef;
 use backout_core::snapshot::{Arm, PerArm};
 use backout_core::units::{Digest, Name, Span, Time};
 
@@ -85,6 +86,8 @@ pub struct World {
     pub spec: Arc<WorldSpec>,
     /// What it is asked to run.
     pub brief: Arc<Brief>,
+    /// The two releases, by name: a hash over each record, made once.
+    pub names: Arc<PerArm<ReleaseRef>>,
     /// Virtual time.
     pub now: Time,
     /// What goes wrong.
@@ -147,6 +150,10 @@ impl World {
         let stable = &brief.stable.spec;
         let health = spec.health(&brief.policy);
         let mut world = Self {
+            names: Arc::new(PerArm {
+                stable: brief.stable.reference(),
+                candidate: brief.candidate.reference(),
+            }),
             now: Time::ZERO,
             afflictions: Afflictions::default(),
             sets: PerArm {

@@ -70,7 +70,7 @@ impl World {
         let now = self.now;
         let room = self.sets.get(Arm::Stable).as_ref().is_some_and(|set| set.desired > 0);
         TargetFacts {
-            release: self.brief.stable.reference(),
+            release: self.names.stable.clone(),
             in_registry: Fact::known(now, true),
             admitted: Fact::known(now, true),
             config_restorable: Fact::known(now, true),
