@@ -42,7 +42,11 @@ impl Terminal {
     /// When standard output cannot be written.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         let mut stream = AutoStream::new(io::stdout().lock(), self.choice);
-        stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).map_err(Failure::Output)
+        match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+            // A reader that has seen enough is no error, and must not hide the verdict.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(Failure::Output),
+        }
     }
 
     /// Writes a hint, progress or an error. Nothing can be done when that fails.

@@ -99,7 +99,7 @@ fn declared_modules(text: &str) -> Vec<Declared> {
     for line in text.lines().map(str::trim) {
         if let Some(given) = line.strip_prefix("#[path = \"").and_then(|l| l.strip_suffix("\"]")) {
             path = Some(given.to_owned());
-        } else if let Some(name) = module_name(line) {
+        } else if let Some(name) = module_name(line).or_else(|| entered_name(line)) {
             declared
                 .push(path.take().map_or_else(|| Declared::Named(name.to_owned()), Declared::At));
         }
@@ -117,6 +117,15 @@ fn module_name(line: &str) -> Option<&str> {
     let name = after.split(';').next().filter(|name| name.len() < after.len())?.trim();
     let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
     (is_declaration && is_name).then_some(name)
+}
+
+/// The name in a line such as `disk_full::DiskFull,` of a list that a macro turns into modules.
+fn entered_name(line: &str) -> Option<&str> {
+    let (module, item) = line.strip_suffix(',')?.split_once("::")?;
+    let snake = module.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let camel = item.starts_with(|c: char| c.is_ascii_uppercase())
+        && item.chars().all(char::is_alphanumeric);
+    (snake && camel && !module.is_empty()).then_some(module)
 }
 
 /// The files that a declaration can mean. At most one of them exists, or rustc refuses.
@@ -177,6 +186,14 @@ mod tests {
             ("c/tests/shared/world.rs", ""),
         ];
         assert_eq!(forgotten(&files), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_list_of_a_macro_declares_modules() {
+        assert_eq!(entered_name("disk_full::DiskFull,"), Some("disk_full"));
+        for other in ["Fault::DiskFull,", "disk_full,", "a::b,", "use a::B;", "::B,"] {
+            assert_eq!(entered_name(other), None, "{other}");
+        }
     }
 
     #[test]

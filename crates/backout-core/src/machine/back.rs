@@ -105,26 +105,8 @@ impl Machine {
         let alarm =
             self.state.watch.as_ref().and_then(|watch| watch.alarm(now, &policy.spec.triggers));
         if let Some(Alarm::Bad(index)) = alarm {
-            let rule = self.rules[index].clone();
-            let cause = self.bad_cause(index, &rule);
+            let cause = self.bad(index);
             self.go_back(now, cause, out);
-        }
-    }
-
-    fn bad_cause(&self, index: usize, rule: &super::Rule) -> Cause {
-        let judged = self
-            .state
-            .watch
-            .as_ref()
-            .and_then(|watch| watch.series.get(index))
-            .and_then(|series| series.judged.as_ref());
-        let observed = judged
-            .and_then(|judged| judged.observed)
-            .map_or_else(|| "not measured".to_owned(), |observed| observed.to_string());
-        Cause::Signal {
-            signal: rule.name.clone(),
-            message: format!("{observed} > {}", super::limit_in_words(rule.limit)),
-            windows: judged.map_or(0, |judged| judged.bad_run),
         }
     }
 

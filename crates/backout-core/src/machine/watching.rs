@@ -78,8 +78,22 @@ impl Machine {
                 }
             }
             Phase::Holding => self.holding_judged(now, out),
-            Phase::Back => self.evidence_complete(now, out),
+            Phase::Back => self.recovery_judged(now, out),
             Phase::Ready | Phase::Surveying | Phase::Deciding | Phase::Held | Phase::Ended => {}
+        }
+    }
+
+    /// Traffic stays on the candidate while it should recover. If it is still bad, nobody waits for
+    /// the deadline: a person is paged at once.
+    fn recovery_judged(&mut self, now: Time, out: &mut Effects) {
+        let policy = std::sync::Arc::clone(&self.brief.policy);
+        let alarm =
+            self.state.watch.as_ref().and_then(|watch| watch.alarm(now, &policy.spec.triggers));
+        if let Some(Alarm::Bad(index)) = alarm {
+            let why = format!("the way back did not help: {}", self.bad(index));
+            self.hold_for_person(why, out);
+        } else {
+            self.evidence_complete(now, out);
         }
     }
 
@@ -117,7 +131,7 @@ impl Machine {
         self.state.watch.as_ref()?.series.get(index)?.judged.as_ref()
     }
 
-    fn bad(&self, index: usize) -> Cause {
+    pub(super) fn bad(&self, index: usize) -> Cause {
         let rule = &self.rules[index];
         let judged = self.judged(index);
         Cause::Signal {
@@ -169,7 +183,12 @@ impl Machine {
         }
         let lacking = self.state.watch.as_ref().and_then(Watch::first_not_passing);
         if let Some((index, verdict)) = lacking {
-            self.state.track.waiting_for = format!("{} is {verdict}", self.rules[index].name);
+            let name = &self.rules[index].name;
+            self.state.track.waiting_for = match verdict {
+                Verdict::NoData | Verdict::NotEvaluated => format!("data of {name}"),
+                Verdict::Inconclusive | Verdict::Pass => format!("enough requests for {name}"),
+                Verdict::Fail => format!("{name} to recover"),
+            };
         }
     }
 
@@ -178,6 +197,7 @@ impl Machine {
         let Some(watch) = &self.state.watch else { return self.late(within, step) };
         match watch.first_not_passing() {
             Some((index, Verdict::NoData | Verdict::NotEvaluated)) => self.no_data(index, within),
+            Some((index, Verdict::Fail)) => self.bad(index),
             Some((index, _)) => Cause::Inconclusive {
                 signal: self.rules[index].name.clone(),
                 message: self.judged(index).map_or_else(String::new, |judged| {
@@ -205,7 +225,7 @@ fn measured_in_words(limit: SignalLimit, judged: Option<&Judgement>) -> String {
         SignalLimit::Ratio { .. } | SignalLimit::Gauge { .. } => {
             format!("{observed} > {}", limit_in_words(limit))
         }
-        SignalLimit::Quantile { q, max } => format!("{} {observed} > {max}", q.label()),
+        SignalLimit::Quantile { q, max } => format!("({}) {observed} > {max}", q.label()),
     }
 }
 

@@ -277,11 +277,13 @@ fn restored(snapshot: &Snapshot, revision: &str) -> Progress {
     match snapshot.config.value() {
         None => Progress::Unknown("the configuration repository could not be read".to_owned()),
         Some(config) if config.git_revision != revision => {
-            Progress::NotYet(format!("Git holds {}, not {revision}", config.git_revision))
+            let (is, wanted) = (short(&config.git_revision), short(revision));
+            Progress::NotYet(format!("Git holds {is}, not {wanted}"))
         }
         Some(config) if config.live_revision != revision => Progress::NotYet(format!(
-            "the environment runs {}, not {revision}",
-            config.live_revision
+            "the environment runs {}, not {}",
+            short(&config.live_revision),
+            short(revision)
         )),
         Some(_) => Progress::Met,
     }

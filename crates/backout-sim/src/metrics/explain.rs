@@ -93,9 +93,12 @@ fn instead(wrong: &Matcher, series: &[Exposed<'_>]) -> String {
     let hint = holders(wrong, series).or_else(|| {
         nearest(label, labels.iter().copied()).map(|close| format!(" (did you mean `{close}`?)"))
     });
+    let label = cut(label);
+    if let Some(hint) = hint {
+        return format!("it has no label `{label}`{hint}");
+    }
     let labels: Vec<_> = labels.into_iter().collect();
-    let (label, hint, labels) = (cut(label), hint.unwrap_or_default(), labels.join(", "));
-    format!("it has no label `{label}`{hint}; labels are {labels}")
+    format!("it has no label `{label}`; labels are {}", labels.join(", "))
 }
 
 /// The labels that have the value which a matcher wants of another label, if they are few enough

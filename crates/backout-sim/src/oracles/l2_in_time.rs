@@ -16,8 +16,8 @@ const ABOUT: About = About {
 };
 
 /// L2: a bad signal leads to zero bad traffic within the policy's time: `rollback.within`, from
-/// the decision to go back until no user is served badly any more. The data plane may take its own time
-/// on top, twice: once for what was under way, once for the way back.
+/// the decision to go back until no user is served badly any more. The data plane may take its own
+/// time on top, twice: once for what was under way, once for the way back.
 ///
 /// Stands for K15 and K19: a rollback that is undone by self-heal (argoproj/argo-cd#5351), and
 /// propagation that goes on long after the write (OpenAI 2024-12-11).

@@ -10,8 +10,8 @@ const ABOUT: About = About { number: "L4", property: "nothing stays progressing 
 /// L4: nothing stays "progressing" for ever: every run comes to an outcome.
 ///
 /// Stands for K11 and K13: a rollout stuck in its promotion that cannot be taken back
-/// (fluxcd/flagger#1588), one whose progress deadline never fires (argoproj/argo-rollouts#4750), and a
-/// lost event that nothing makes up for (argoproj/argo-rollouts#3316).
+/// (fluxcd/flagger#1588), one whose progress deadline never fires (argoproj/argo-rollouts#4750),
+/// and a lost event that nothing makes up for (argoproj/argo-rollouts#3316).
 ///
 /// A policy may take its deadlines away (`none`); then it is the policy that this oracle finds.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use std::fmt;
 
 use backout_core::machine::{Effects, State};
 use backout_core::plan::Plan;
-use backout_core::units::Time;
+use backout_core::units::{Span, Time};
 use serde::Serialize;
 
 use crate::run::Record;
@@ -125,6 +125,10 @@ pub struct About {
     /// The property, in one sentence.
     pub property: &'static str,
 }
+
+/// How old a read may be when the engine acts on it. What somebody else does meanwhile can be seen
+/// by nobody, and is not held against the engine.
+const UNSEEN: Span = Span::from_secs(1);
 
 impl About {
     /// What is reported when the property does not hold.

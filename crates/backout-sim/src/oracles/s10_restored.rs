@@ -4,12 +4,14 @@
 //! Mutants: the list of residue is lost; the configuration is neither restored nor listed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use backout_core::machine::Outcome;
+use backout_core::machine::{Outcome, Request};
+use backout_core::plan::Action;
 use backout_core::snapshot::{Arm, PerArm};
-use backout_core::units::{Digest, Name};
+use backout_core::units::{Digest, Name, Time};
 
-use super::{About, Finale, Oracle, View, Violation};
+use super::{About, Finale, Oracle, UNSEEN, View, Violation};
 use crate::world::World;
 
 const ABOUT: About = About {
@@ -25,10 +27,13 @@ const ABOUT: About = About {
 /// broke a site hours after a rollback that was right (Slack 2020-05-12).
 ///
 /// The world is compared with itself, field by field, and not through the engine's snapshots. A
-/// field that somebody else changed counts as well: the engine says how the world differs, not who did it.
+/// field that somebody else changed counts as well: the engine says how the world differs, not who
+/// did it.
 #[derive(Debug, Default)]
 pub(super) struct Restored {
     before: Option<Box<Fields>>,
+    /// When the engine last looked for residue, and what was there to be seen.
+    looked: Option<(Time, Box<Fields>)>,
 }
 
 /// Everything that a rollout may change.
@@ -38,10 +43,10 @@ struct Fields {
     sets: PerArm<Option<u32>>,
     git: String,
     live: String,
-    applied: std::sync::Arc<BTreeSet<String>>,
-    flags: std::sync::Arc<BTreeMap<Name, bool>>,
-    modules: std::sync::Arc<BTreeMap<Name, String>>,
-    quarantine: std::sync::Arc<BTreeSet<Digest>>,
+    applied: Arc<BTreeSet<String>>,
+    flags: Arc<BTreeMap<Name, bool>>,
+    modules: Arc<BTreeMap<Name, String>>,
+    quarantine: Arc<BTreeSet<Digest>>,
     known_good: Name,
 }
 
@@ -54,6 +59,12 @@ impl Oracle for Restored {
         if self.before.is_none() {
             self.before = Some(Box::new(Fields::of(view.world)));
         }
+        let step = view.state.track.step().map(|step| &step.action);
+        if step == Some(&Action::CheckResidue)
+            && view.effects.effects.iter().any(|effect| effect.request == Request::Observe)
+        {
+            self.looked = Some((view.now, Box::new(Fields::of(view.world))));
+        }
         None
     }
 
@@ -61,14 +72,17 @@ impl Oracle for Restored {
         let went_back =
             matches!(finale.record.outcome, Some(Outcome::Cancelled | Outcome::RolledBack(_)));
         let before = self.before.take().filter(|_| went_back)?;
-        let mut left = before.differing(&Fields::of(finale.world));
+        let now = finale.world.now;
+        let looked = self.looked.take().filter(|(at, _)| now.since(*at) <= UNSEEN);
+        let after = looked.map_or_else(|| Box::new(Fields::of(finale.world)), |(_, seen)| seen);
+        let mut left = before.differing(&after);
         let listed = &finale.state.residue;
         left.retain(|subject| !listed.iter().any(|residue| residue.subject == *subject));
         if left.is_empty() {
             return None;
         }
         let what = format!("neither restored nor listed as residue: {}", left.join(", "));
-        Some(ABOUT.breach(finale.world.now, what))
+        Some(ABOUT.breach(now, what))
     }
 }
 
@@ -80,10 +94,10 @@ impl Fields {
             sets: PerArm { stable: size(Arm::Stable), candidate: size(Arm::Candidate) },
             git: world.config.git.clone(),
             live: world.config.live.clone(),
-            applied: world.applied.clone(),
-            flags: world.flags.clone(),
-            modules: world.modules.clone(),
-            quarantine: world.quarantine.clone(),
+            applied: Arc::clone(&world.applied),
+            flags: Arc::clone(&world.flags),
+            modules: Arc::clone(&world.modules),
+            quarantine: Arc::clone(&world.quarantine),
             known_good: world.known_good.clone(),
         }
     }

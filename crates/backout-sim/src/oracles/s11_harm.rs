@@ -3,8 +3,6 @@
 //! Why: a rollback that works, but only after too many users were harmed, is no rollback.
 //! Mutant: alarms are ignored.
 
-use backout_core::machine::Outcome;
-
 use super::{About, Finale, Oracle, View, Violation};
 
 const ABOUT: About =
@@ -17,9 +15,8 @@ const ABOUT: About =
 /// while traffic rises (Google Compute Engine 16007), and a way back that takes its time (Roblox
 /// 2021, OpenAI 2024-12-11).
 ///
-/// Not applied to a run that is held for a person: the person's time is not the engine's, and
-/// the harm until then is the price of not rolling back by itself. How much of it there was is
-/// in the record.
+/// A run that is held for a person ends there: harm counts up to the moment at which the person is
+/// paged, because from then on the time is no longer the engine's.
 #[derive(Debug, Default)]
 pub(super) struct HarmBudget {}
 
@@ -35,8 +32,7 @@ impl Oracle for HarmBudget {
     fn finish(&mut self, finale: &Finale<'_>) -> Option<Violation> {
         let budget = finale.world.brief.policy.spec.rollback.harm_budget;
         let harm = finale.world.harm.by_release;
-        let held = matches!(finale.record.outcome, Some(Outcome::Held(_)));
-        (harm > budget && !held).then(|| {
+        (harm > budget).then(|| {
             let what =
                 format!("the release cost users {harm} bad requests, the budget is {budget}");
             ABOUT.breach(finale.world.now, what)
@@ -86,11 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn harm_until_a_person_decides_is_not_the_engines() {
+    fn harm_until_a_person_is_paged_counts() {
         let mut case = Case::fault("migration-without-flag");
+        assert_clean(&case.run());
         Arc::make_mut(&mut case.brief.policy).spec.rollback.harm_budget = 1;
-        let record = case.run();
-        assert!(record.bad_requests > 1, "nobody was harmed");
-        assert_clean(&record);
+        assert_found(&case.run(), "S11");
     }
 }

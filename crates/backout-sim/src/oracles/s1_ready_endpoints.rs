@@ -4,8 +4,9 @@
 //! Mutant: the route is written as soon as the candidate's set is asked for.
 
 use backout_core::snapshot::Arm;
+use backout_core::units::Time;
 
-use super::{About, Oracle, View, Violation};
+use super::{About, Oracle, UNSEEN, View, Violation};
 use crate::world::Happening;
 
 const ABOUT: About =
@@ -24,6 +25,8 @@ const ABOUT: About =
 pub(super) struct ReadyEndpoints {
     /// Share of the candidate that the route asks for, in parts per million.
     asked_ppm: u32,
+    /// When somebody else last wrote the route.
+    by_others: Option<Time>,
     reported: bool,
 }
 
@@ -33,7 +36,7 @@ impl Oracle for ReadyEndpoints {
     }
 
     fn check(&mut self, view: &View<'_>) -> Option<Violation> {
-        let what = view.news.iter().find_map(|news| self.takes(news));
+        let what = view.news.iter().find_map(|news| self.takes(news, view.now));
         let what = what.filter(|_| !self.reported)?;
         self.reported = true;
         Some(ABOUT.breach(view.now, what))
@@ -42,10 +45,11 @@ impl Oracle for ReadyEndpoints {
 
 impl ReadyEndpoints {
     /// Takes note of what was done; says what is wrong with it.
-    fn takes(&mut self, news: &Happening) -> Option<String> {
+    fn takes(&mut self, news: &Happening, now: Time) -> Option<String> {
         match *news {
             Happening::Routed { ppm, by_engine, stable_ready, candidate_ready } => {
                 let before = std::mem::replace(&mut self.asked_ppm, ppm);
+                self.by_others = (!by_engine).then_some(now);
                 let to_nobody = |arm| {
                     Some(format!("the engine sends more traffic to {arm}, which has no ready pod"))
                 };
@@ -58,7 +62,8 @@ impl ReadyEndpoints {
                 }
             }
             Happening::Scaled { arm, from, to: 0, share_ppm } if from > 0 => {
-                let asked = self.asked_for(arm).max(share_ppm);
+                let unseen = self.by_others.is_some_and(|at| now.since(at) <= UNSEEN);
+                let asked = if unseen { share_ppm } else { share_ppm.max(self.asked_for(arm)) };
                 (asked > 0).then(|| {
                     format!("{arm} is scaled to zero with {} of the traffic", percent(asked))
                 })

@@ -8,9 +8,9 @@ use backout_core::judgement::{Limit, Measurement, Window};
 use backout_core::machine::{EffectResult, Input, Outcome, Request, SignalMeasured};
 use backout_core::plan::{Action, Brief};
 use backout_core::policy::Triggers;
-use backout_core::units::{Latency, Time, Weight};
+use backout_core::units::{Latency, Name, Time, Weight};
 
-use super::{About, Oracle, View, Violation};
+use super::{About, Oracle, UNSEEN, View, Violation};
 use crate::world::{Event, Happening};
 
 const ABOUT: About =
@@ -27,8 +27,8 @@ const FULL: u32 = 1_000_000;
 ///
 /// The judge and the machine's own watch are not asked: the oracle reads the measurements that
 /// the world gave, and counts the windows in a row that have requests enough and are within the
-/// limit. Where the buckets of a histogram leave it open it counts in favour of the engine, so that it
-/// never asks for more than any honest judge does.
+/// limit. Where the buckets of a histogram leave it open it counts in favour of the engine, so that
+/// it never asks for more than any honest judge does.
 ///
 /// Fresh means that the newest good window ended at most three windows and the metrics' delay ago.
 #[derive(Debug, Default)]
@@ -37,6 +37,8 @@ pub(super) struct Evidence {
     signals: Vec<Tally>,
     /// Share that the engine last asked for, and when; evidence counts from there on.
     routed: Option<(u32, Time)>,
+    /// When somebody else last wrote the route.
+    by_others: Option<Time>,
     /// Whether every signal passed at some time since then.
     passed: bool,
     /// Whether promotion was asked for on good evidence.
@@ -48,6 +50,7 @@ pub(super) struct Evidence {
 /// Windows of one signal.
 #[derive(Debug)]
 struct Tally {
+    signal: Name,
     limit: Limit,
     /// Good windows in a row.
     run: u32,
@@ -63,6 +66,10 @@ impl Oracle for Evidence {
     fn check(&mut self, view: &View<'_>) -> Option<Violation> {
         self.begin(&view.world.brief);
         self.measure(view);
+        let by_others = |news| matches!(news, &Happening::Routed { by_engine: false, .. });
+        if view.news.iter().any(by_others) {
+            self.by_others = Some(view.now);
+        }
         let what = self.asks(view).or_else(|| self.promoted_unasked(view));
         self.follow(view);
         let what = what.filter(|_| !self.reported)?;
@@ -75,9 +82,17 @@ impl Evidence {
     fn begin(&mut self, brief: &Brief) {
         if !self.begun {
             self.begun = true;
-            let limits = brief.policy.spec.signals.iter().filter_map(|signal| signal.kind().ok());
-            self.signals = limits
-                .map(|kind| Tally { limit: kind.limit(), run: 0, newest: Time::ZERO })
+            // A machine is made only for signals that agree with themselves.
+            self.signals = brief
+                .signals()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(signal, kind)| Tally {
+                    signal,
+                    limit: kind.limit(),
+                    run: 0,
+                    newest: Time::ZERO,
+                })
                 .collect();
         }
     }
@@ -115,11 +130,9 @@ impl Evidence {
             return Some("no signal is watched".to_owned());
         }
         let least = consecutive.max(1);
-        self.signals.iter().enumerate().find(|(_, tally)| tally.run < least).map(
-            |(index, tally)| {
-                format!("signal {index} has {} good windows in a row, not {least}", tally.run)
-            },
-        )
+        self.signals.iter().find(|tally| tally.run < least).map(|tally| {
+            format!("{} has {} good windows in a row, not {least}", tally.signal, tally.run)
+        })
     }
 
     /// What the engine asks for without evidence.
@@ -143,17 +156,19 @@ impl Evidence {
     /// A rise of the weight, after the first one, on nothing.
     fn rises(&self, view: &View<'_>, weight: Weight) -> Option<String> {
         let (before, _) = self.routed.filter(|(before, _)| *before > 0)?;
-        let rises = u32::from(weight.as_percent()) * 10_000 > before;
-        let lacking = self.lacking(view.world.brief.policy.spec.triggers.consecutive);
-        (rises && !self.passed)
-            .then(|| format!("the weight rises to {weight}: {}", lacking.unwrap_or_default()))
+        if self.passed || u32::from(weight.as_percent()) * 10_000 <= before {
+            return None;
+        }
+        let lacking = self.lacking(view.world.brief.policy.spec.triggers.consecutive)?;
+        Some(format!("the weight rises to {weight}: {lacking}"))
     }
 
     /// Why there is no ground for a promotion now.
     fn unproven(&self, view: &View<'_>) -> Option<String> {
         let triggers = &view.world.brief.policy.spec.triggers;
+        let unseen = self.by_others.is_some_and(|at| view.now.since(at) <= UNSEEN);
         let at_full = self.routed.is_some_and(|(ppm, _)| ppm == FULL);
-        if !at_full || view.world.gateway.asked_ppm != FULL {
+        if !at_full || (view.world.gateway.asked_ppm != FULL && !unseen) {
             return Some("it does not have all traffic".to_owned());
         }
         self.lacking(triggers.consecutive).or_else(|| {
@@ -179,7 +194,7 @@ impl Evidence {
     fn follow(&mut self, view: &View<'_>) {
         for news in view.news {
             if let Happening::Routed { ppm, by_engine: true, .. } = news {
-                self.routed = Some((*ppm, view.now));
+                (self.routed, self.by_others) = (Some((*ppm, view.now)), None);
                 self.passed = false;
                 for tally in &mut self.signals {
                     tally.run = 0;

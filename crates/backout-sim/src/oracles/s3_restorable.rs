@@ -27,6 +27,7 @@ pub(super) struct Restorable {
     size: Option<u32>,
     /// Since when the candidate is the promoted one.
     promoted: Option<Time>,
+    sealed: bool,
     reported: bool,
 }
 
@@ -52,7 +53,8 @@ impl Restorable {
         };
         let brief = &view.world.brief;
         let keep = brief.policy.spec.rollback.keep_previous;
-        if self.promoted.is_some_and(|promoted| view.now.since(promoted) >= keep) {
+        self.sealed |= self.promoted.is_some_and(|promoted| view.now.since(promoted) >= keep);
+        if self.sealed {
             return None;
         }
         match stands {

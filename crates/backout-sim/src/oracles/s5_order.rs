@@ -1,8 +1,8 @@
 //! S5: order: capacity, readiness, traffic, drain, scale-down.
 //!
 //! Why: each step out of order sends users to pods that are not there yet, or not there any more.
-//! Mutants: one ready replica is taken for all that were asked for; the failed release is scaled down
-//! before traffic left it; a way back makes its changes stick before it moves traffic.
+//! Mutants: one ready replica is taken for all that were asked for; the failed release is scaled
+//! down before traffic left it; a way back makes its changes stick before it moves traffic.
 
 use backout_core::machine::{Phase, Request};
 use backout_core::plan::{Brief, Direction, Pattern, Stage, Step};

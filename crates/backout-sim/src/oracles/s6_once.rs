@@ -22,8 +22,8 @@ const ABOUT: About =
 /// for K1, a decision on a read that is older than the engine's own write
 /// (argoproj/argo-rollouts#720).
 ///
-/// A message is the one effect that may be repeated on purpose: a second hold may say the same as the
-/// first. Twice after a restart, or twice on the way back, is a replay.
+/// A message is the one effect that may be repeated on purpose: a second hold may say the same as
+/// the first. Twice after a restart, or twice on the way back, is a replay.
 #[derive(Debug, Default)]
 pub(super) struct Once {
     performed: BTreeSet<EffectId>,

@@ -44,8 +44,8 @@ struct Boundary {
     crossing: Crossing,
     /// Whether only data that the candidate writes makes it one.
     on_write: bool,
-    /// Whether a person must have agreed. Not where a flag keeps the candidate from writing: then the
-    /// flag is the way back.
+    /// Whether a person must have agreed. Not where a flag keeps the candidate from writing: then
+    /// the flag is the way back.
     to_agree: bool,
 }
 

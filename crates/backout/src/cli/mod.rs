@@ -70,11 +70,10 @@ pub(crate) fn run() -> ExitCode {
     finish(result, &terminal).into()
 }
 
-/// Prints an error, if there is one. A reader that went away is no error.
+/// Prints an error, if there is one.
 fn finish(result: Result<Exit, Failure>, terminal: &Terminal) -> Exit {
     match result {
         Ok(exit) => exit,
-        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Pass,
         Err(failure) => {
             let exit = failure.exit();
             terminal.complain(&crate::render::diagnostic::failure(&failure));

@@ -50,8 +50,8 @@ pub(super) struct Arguments {
     /// Seed of the world: of its traffic, its errors and its latencies. Default: 1.
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Sweep over the seeds 1 to N: each draws up to two faults and when they strike. With
-    /// `--fault`, only those are drawn from.
+    /// Sweep over the seeds 1 to N: each draws a fault and when it strikes, and half of them a
+    /// crash of the controller at any effect. With `--fault`, only those are drawn from.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[arg(conflicts_with_all = ["scenarios", "journal"])]
     seeds: Option<u64>,

@@ -128,8 +128,6 @@ pub(crate) struct Loaded {
     pub(crate) policy: Document<ReleasePolicy>,
     /// What is planned and rehearsed.
     pub(crate) project: Project,
-    /// Where paths of the policy start.
-    pub(crate) directory: PathBuf,
     /// Which files the project was made from.
     pub(crate) files: Files,
 }
@@ -203,7 +201,6 @@ pub(crate) fn load(selection: &Selection) -> Result<Loaded, Failure> {
         },
         policy,
         project: Project::new(brief, world, config.missing_keys),
-        directory: place.directory,
     })
 }
 

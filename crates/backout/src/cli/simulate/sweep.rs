@@ -22,7 +22,8 @@ use crate::report::sweep::{SweepFailure, SweepReport};
 use crate::terminal::Terminal;
 
 /// What the virtual world leaves out, and a sweep therefore says nothing about.
-const NOT_MODELLED: [&str; 14] = [
+const NOT_MODELLED: [&str; 15] = [
+    "two faults at once (apart from a crash of the controller)",
     "node failures and evictions",
     "several clusters or regions",
     "the autoscaler",
