@@ -289,10 +289,9 @@ fn notes_on_labels() {
         ),
         (
             r#"http_requests_total{relase="x"}"#,
-            format!(
-                "no series of `http_requests_total` has `relase=\"x\"`; it has no label `relase` \
-                 (did you mean `release`?)"
-            ),
+            "no series of `http_requests_total` has `relase=\"x\"`; it has no label `relase` (did \
+             you mean `release`?)"
+                .to_owned(),
         ),
     ] {
         check_note(query, &expected);
