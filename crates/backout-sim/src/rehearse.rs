@@ -272,7 +272,8 @@ fn classify(record: &Record) -> Class {
 fn unexpected(record: &Record, plan: &Plan, key: &AnswerKey) -> Vec<String> {
     let mut list = Vec::new();
     if record.cut_off {
-        list.push(format!("still progressing after 24h, waiting for: {}", record.waiting_for));
+        let (horizon, waiting_for) = (record.horizon, &record.waiting_for);
+        list.push(format!("still progressing after {horizon}, waiting for: {waiting_for}"));
     }
     match key {
         AnswerKey::OraclesOnly => {}

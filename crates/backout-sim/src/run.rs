@@ -14,7 +14,8 @@ use crate::oracles::{Finale, Oracle, View, Violation};
 use crate::scenario::{FaultPlan, Trigger};
 use crate::world::{Event, World};
 
-/// How long a run may go on without an outcome before it is cut off and called wedged.
+/// How long a run may go on without an outcome before it is cut off and called wedged. The time
+/// that people have for their answers comes on top.
 const HORIZON: Span = Span::from_hours(24);
 
 /// The controller's crash, if the fault plan has one.
@@ -72,6 +73,8 @@ pub struct Record {
     pub effects: u32,
     /// Events that happened.
     pub events: u32,
+    /// When a run without an outcome is cut off.
+    pub horizon: Span,
     /// Whether the run was cut off without an outcome.
     pub cut_off: bool,
     /// What the engine still waited for when it was cut off.
@@ -193,7 +196,9 @@ impl<E: Engine> Run<E> {
             Trigger::Elapsed { after } => Some(after),
             Trigger::Exposed { .. } | Trigger::FullWeight { .. } => None,
         });
-        self.world.schedule(HORIZON, Event::Horizon);
+        let horizon = horizon(&self.plan);
+        self.record.horizon = horizon;
+        self.world.schedule(horizon, Event::Horizon);
         self.strike_now();
         let effects = self.engine.step(self.world.now, Input::Start);
         self.carry_out(&effects, oracles, &Event::ControllerBack);
@@ -521,6 +526,14 @@ impl<E: Engine> Run<E> {
             }
         }
     }
+}
+
+fn horizon(plan: &Plan) -> Span {
+    plan.steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Approve { .. }))
+        .filter_map(|step| step.deadline.within.span())
+        .fold(HORIZON, Span::saturating_add)
 }
 
 impl Crash {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Machine;
 use super::effect::{Effects, Outcome, Request, TimerReason};
-use super::state::{Phase, Track};
+use super::state::{At, Phase, Track};
+use super::steps::precondition;
 use super::watch::{Alarm, Watch};
 use crate::journal::Event;
 use crate::plan::decide::decide;
@@ -34,6 +35,11 @@ impl Machine {
     /// Decides on a fresh snapshot, and begins what was decided.
     pub(super) fn decide(&mut self, now: Time, snapshot: &Snapshot, out: &mut Effects) {
         let cause = self.state.cause.clone().unwrap_or(Cause::Planned);
+        // Traffic that someone else sent to the candidate is exposure too.
+        if let Some(weight) = snapshot.weight() {
+            self.state.reached.exposed |= weight > Weight::ZERO;
+            self.state.weight = weight;
+        }
         let decision = decide(&self.brief, &self.state.reached, snapshot, &cause);
         out.records.push(Event::Decided { decision: Box::new(decision.clone()) });
         self.disarm(TimerReason::DecisionDeadline);
@@ -121,7 +127,10 @@ impl Machine {
             self.state.watch = Some(Watch::new(now, self.rules.len()));
             self.next_window(out);
         }
-        self.enter(now, out);
+        // A person's pause outlasts the hold.
+        if !(self.state.paused && self.state.track.at == At::Paused) {
+            self.enter(now, out);
+        }
     }
 
     pub(super) fn hold_expired(&mut self, now: Time, out: &mut Effects) {
@@ -146,6 +155,7 @@ impl Machine {
         self.stop_watching();
         self.state.timers.clear();
         self.state.phase = Phase::Held;
+        self.state.paused = false;
         out.records.push(Event::Held { why: why.clone(), until: None });
         self.tell(format!("PAGE: a decision is needed: {why}"), out);
         self.end(Outcome::Held(why), out);
@@ -155,10 +165,15 @@ impl Machine {
         let waiting = matches!(
             self.state.track.step().map(|step| &step.action),
             Some(Action::Approve { .. })
-        );
+        ) && self.state.track.at == At::Waiting;
         match self.state.phase {
-            // The time of a person's answer is not the rollout's; the approval has its own limit.
-            Phase::Forward if waiting => {
+            // The time of a person is not the rollout's: an approval has its own limit, a pause is
+            // the person's own doing, and a hold has its own deadline.
+            Phase::Forward if waiting || self.state.paused => {
+                let again = now + crate::units::Span::from_mins(1);
+                self.arm(again, TimerReason::RolloutDeadline, out);
+            }
+            Phase::Holding => {
                 let again = now + crate::units::Span::from_mins(1);
                 self.arm(again, TimerReason::RolloutDeadline, out);
             }
@@ -191,7 +206,9 @@ impl Machine {
         out: &mut Effects,
     ) -> bool {
         let Some(route) = snapshot.route.value() else { return false };
-        if route.candidate_weight == self.state.weight || self.is_moving_traffic() {
+        let seen_before = self.state.wrote_route.is_some_and(|wrote| snapshot.as_of <= wrote);
+        let same = route.candidate_weight == self.state.weight;
+        if same || seen_before || self.is_moving_traffic() {
             return false;
         }
         let what = format!(
@@ -199,7 +216,7 @@ impl Machine {
             route.written_by, route.candidate_weight, self.state.weight
         );
         if self.is_going_back() {
-            self.reassert(now, &what, out)
+            self.reassert(now, snapshot, &what, out)
         } else {
             out.records.push(Event::ThirdParty { what: what.clone() });
             let step = self.state.track.step().map_or_else(String::new, |step| step.name.clone());
@@ -216,12 +233,12 @@ impl Machine {
 
     /// Moves traffic back again at once, and goes on: what is still to be made stick is what keeps
     /// it from moving again. Settling begins anew, and ends with another look at the share.
-    fn reassert(&mut self, now: Time, what: &str, out: &mut Effects) -> bool {
+    fn reassert(&mut self, now: Time, snapshot: &Snapshot, what: &str, out: &mut Effects) -> bool {
         let plan = Arc::clone(&self.state.track.plan);
         let back = Action::SetWeight { candidate: Weight::ZERO };
         let moving =
             plan.steps.iter().position(|step| step.stage == Stage::Return && step.action == back);
-        if moving.is_none_or(|moving| moving >= self.state.track.cursor) {
+        if moving.is_some_and(|moving| moving >= self.state.track.cursor) {
             return false;
         }
         out.records.push(Event::ThirdParty { what: what.to_owned() });
@@ -230,7 +247,15 @@ impl Machine {
             self.fail(format!("{what}, {REASSERT_AT_MOST} times over"), out);
             return true;
         }
-        self.ask(Request::Apply(back), None, out);
+        if moving.is_none() {
+            // This way back does not move traffic, because none had been sent. Now there is some.
+            let cause = self.state.cause.clone().unwrap_or(Cause::Planned);
+            self.go_back(now, cause, out);
+            return true;
+        }
+        self.state.wrote_route = Some(now);
+        let precondition = precondition(&back, snapshot);
+        self.ask(Request::Apply(back), precondition, out);
         let settling = matches!(self.state.track.step(), Some(step) if matches!(step.action, Action::Settle { .. }));
         if settling {
             self.enter(now, out);

@@ -16,11 +16,13 @@ impl Machine {
         out.records.push(Event::Commanded { command: command.clone() });
         match command {
             Command::Promote if self.state.phase == Phase::Holding => {
+                self.state.paused = false;
                 self.resume(now, "a person says so", out);
             }
             Command::Promote => self.step_done(now, "a person agreed", out),
             Command::Pause => self.state.paused = true,
             Command::Resume if self.state.phase == Phase::Holding => {
+                self.state.paused = false;
                 self.resume(now, "a person says so", out);
             }
             Command::Resume => {
@@ -47,7 +49,7 @@ impl Machine {
             Command::Pause => self.permits_pause(),
             Command::Resume => match self.state.phase {
                 Phase::Holding => Ok(()),
-                _ if self.state.paused => Ok(()),
+                Phase::Forward if self.state.paused => Ok(()),
                 _ => Err("the rollout is neither paused nor held".to_owned()),
             },
             Command::Abort => match self.state.phase {

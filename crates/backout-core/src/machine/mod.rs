@@ -113,6 +113,7 @@ impl Machine {
             Input::Command(command) => self.commanded(now, command, &mut out),
             Input::Restarted => self.restarted(now, &mut out),
         }
+        self.state.last_step = now;
         out
     }
 

@@ -1,7 +1,7 @@
 //! After a crash: what was under way is found out by observing, never by assuming.
 
 use super::Machine;
-use super::effect::{EffectId, Effects, Request};
+use super::effect::{EffectId, Effects, Request, TimerReason};
 use super::state::{At, Phase};
 use crate::journal::Event;
 use crate::plan::Action;
@@ -12,6 +12,16 @@ impl Machine {
         let pending = std::mem::take(&mut self.state.pending);
         out.records.push(Event::Restarted { pending: pending.keys().copied().collect() });
         self.state.generation += 1;
+        // Nobody could keep a deadline while the controller was gone. What is overdue only because
+        // of that gets the lost time back, and the world is read before anything is given up.
+        let outage = now.since(self.state.last_step);
+        for reason in
+            [TimerReason::StepDeadline, TimerReason::RolloutDeadline, TimerReason::DecisionDeadline]
+        {
+            if let Some(at) = self.state.timers.get_mut(&reason) {
+                *at = *at + outage;
+            }
+        }
         for (id, request) in pending {
             self.take_up(now, id, request, out);
         }

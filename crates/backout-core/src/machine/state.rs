@@ -54,6 +54,10 @@ pub struct State {
     pub outcome: Option<Outcome>,
     /// What was left behind.
     pub residue: Vec<Residue>,
+    /// When the machine last took an input: what passed since then, it did not see.
+    pub last_step: Time,
+    /// When the machine last wrote the route: an older observation says nothing of that write.
+    pub wrote_route: Option<Time>,
     /// How often traffic was moved back again after someone else moved it.
     pub reasserted: u32,
 }
@@ -178,6 +182,8 @@ impl State {
             decision: None,
             outcome: None,
             residue: Vec::new(),
+            last_step: Time::ZERO,
+            wrote_route: None,
             reasserted: 0,
         }
     }

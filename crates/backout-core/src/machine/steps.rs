@@ -166,6 +166,8 @@ impl Machine {
 
     /// The observation shows what was asked for.
     fn met(&mut self, now: Time, step: &Step, out: &mut Effects) {
+        // Found as wanted without having been asked for: it counts all the same.
+        self.note_reach(&step.action);
         match (&step.action, step.verification) {
             (Action::SetWeight { candidate }, Verification::ObservedAndProbed) => {
                 let probes = probes_needed(*candidate);
@@ -185,6 +187,9 @@ impl Machine {
             }
         }
         self.note_reach(&step.action);
+        if matches!(step.action, Action::SetWeight { .. }) {
+            self.state.wrote_route = Some(now);
+        }
         let precondition = precondition(&step.action, snapshot);
         let request = Request::Apply(step.action.clone());
         let id = match self.state.track.reuse.take() {
@@ -462,7 +467,7 @@ impl Machine {
 }
 
 /// What must still be true of the object that is destroyed or moved.
-fn precondition(action: &Action, snapshot: &Snapshot) -> Option<Precondition> {
+pub(super) fn precondition(action: &Action, snapshot: &Snapshot) -> Option<Precondition> {
     match action {
         Action::SetWeight { .. } => snapshot
             .route

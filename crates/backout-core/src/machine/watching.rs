@@ -176,9 +176,13 @@ impl Machine {
             _ => return,
         };
         let waiting = self.state.track.at == At::Waiting;
-        let passes = self.state.watch.as_ref().is_some_and(Watch::passes);
+        let passes =
+            self.evidence_is_fresh(now) && self.state.watch.as_ref().is_some_and(Watch::passes);
         if waiting && passes && self.state.track.elapsed(now) >= least {
             self.step_done(now, "every signal passes", out);
+            return;
+        }
+        if !waiting {
             return;
         }
         let lacking = self.state.watch.as_ref().and_then(Watch::first_not_passing);
@@ -190,6 +194,16 @@ impl Machine {
                 Verdict::Fail => format!("{name} to recover"),
             };
         }
+    }
+
+    /// Whether every window whose data is complete has been judged. After a restart there may be
+    /// many that have not.
+    fn evidence_is_fresh(&self, now: Time) -> bool {
+        let triggers = &self.brief.policy.spec.triggers;
+        self.state.watch.as_ref().is_some_and(|watch| {
+            let ready = watch.window(triggers.window).end + triggers.metrics_delay;
+            watch.asked.is_none() && ready > now
+        })
     }
 
     /// Why a step that waits for evidence did not get it.

@@ -100,8 +100,8 @@ impl Draft<'_> {
         self.known_good_back();
         self.quarantine();
         self.notify(Pattern::Traffic);
-        self.keep_evidence();
         self.settle();
+        self.keep_evidence();
         self.residue();
     }
 
@@ -114,8 +114,8 @@ impl Draft<'_> {
         self.known_good_back();
         self.quarantine();
         self.notify(Pattern::Combined);
-        self.keep_evidence();
         self.settle();
+        self.keep_evidence();
         self.residue();
     }
 
@@ -130,8 +130,8 @@ impl Draft<'_> {
             self.restore_config(&self.brief.stable.spec.config.revision.clone());
             self.known_good_back();
             self.notify(Pattern::Config);
-            self.keep_evidence();
             self.settle();
+            self.keep_evidence();
         } else {
             self.restore_config(&self.brief.candidate.spec.config.revision.clone());
             self.confirm_recovery();

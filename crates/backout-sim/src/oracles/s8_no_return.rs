@@ -155,7 +155,7 @@ mod tests {
     use std::sync::Arc;
 
     use backout_core::journal::Event as Entry;
-    use backout_core::machine::{Effects, Input, Machine, Precondition, Request};
+    use backout_core::machine::{Effects, Input, Machine, Request};
     use backout_core::plan::Action;
     use backout_core::release::{Migration, PreviousRelease};
     use backout_core::units::{Time, Weight};
@@ -172,7 +172,7 @@ mod tests {
             if held {
                 let action = Action::SetWeight { candidate: Weight::ZERO };
                 let mut effect = extra(machine, 0, Request::Apply(action));
-                effect.precondition = Some(Precondition { uid: 0, resource_version: 0 });
+                effect.precondition = None;
                 effects.effects.push(effect);
             }
             effects

@@ -67,6 +67,11 @@ impl World {
         if action.is_destructive() && fenced == Some(false) && effect.precondition.is_some() {
             return (CALL, EffectResult::Failed("the object changed since it was read".to_owned()));
         }
+        if let (Action::SetWeight { .. }, Some(expected)) = (action, effect.precondition)
+            && expected.resource_version != self.gateway.resource_version
+        {
+            return (CALL, EffectResult::Failed("the route changed since it was read".to_owned()));
+        }
         let (takes, result) = self.apply(effect.id, action);
         if result == EffectResult::Applied {
             self.performed.insert(effect.id);

@@ -2,7 +2,7 @@
 
 use backout_core::units::Span;
 use backout_sim::faults::{ControllerCrash, CrashAt, CrashPoint, Fault, catalogue};
-use backout_sim::rehearse::{AnswerKey, Options, Project, rehearse};
+use backout_sim::rehearse::{AnswerKey, Class, Options, Project, rehearse};
 use backout_sim::scenario::{FaultPlan, PlannedFault, Trigger};
 
 use crate::example::checkout;
@@ -10,7 +10,7 @@ use crate::example::checkout;
 const OPTIONS: Options = Options { seed: 1, journal: false, forks: false };
 
 /// The fault plan with a crash put into it.
-fn crashing(plan: &FaultPlan, effect: u32, point: CrashPoint) -> FaultPlan {
+fn crashing(plan: &FaultPlan, effect: u32, point: CrashPoint, down: Span) -> FaultPlan {
     let mut plan = plan.clone();
     plan.name = format!("{}, crash at effect {effect} {point:?}", plan.name);
     plan.faults.push(PlannedFault {
@@ -18,7 +18,7 @@ fn crashing(plan: &FaultPlan, effect: u32, point: CrashPoint) -> FaultPlan {
         fault: Fault::ControllerCrash(ControllerCrash {
             at: CrashAt::Effect(effect),
             point,
-            down: Span::from_secs(10),
+            down,
             bad_release: false,
         }),
     });
@@ -33,8 +33,13 @@ fn crash_everywhere(project: &Project, plan: &FaultPlan, key: &AnswerKey) -> (Ve
     for effect in 0..calm.record.effects {
         for point in [CrashPoint::BeforeStore, CrashPoint::BeforePerform, CrashPoint::AfterPerform]
         {
-            let run =
-                rehearse(project, &crashing(plan, effect, point), key, OPTIONS).expect("a plan");
+            let run = rehearse(
+                project,
+                &crashing(plan, effect, point, Span::from_secs(10)),
+                key,
+                OPTIONS,
+            )
+            .expect("a plan");
             runs += 1;
             if !run.is_as_expected() {
                 wrong.push(format!("{}: {:?}", run.name, run.unexpected));
@@ -68,4 +73,25 @@ fn every_oracle_holds_at_every_crash_point_of_every_fault() {
         wrong.len(),
         wrong[..wrong.len().min(20)].join("\n")
     );
+}
+
+/// While the controller is gone nobody goes back, so that harm and time are no measure. Nothing may
+/// be given up, skipped or promoted because of the lost time, though.
+#[test]
+fn a_long_outage_is_never_unsafe_and_never_wedges() {
+    let project = checkout();
+    let down = Span::from_mins(15);
+    let mut wrong = Vec::new();
+    for named in catalogue().iter().filter(|named| named.name != "controller-crash") {
+        let plan = FaultPlan::from(named);
+        let calm = rehearse(&project, &plan, &AnswerKey::OraclesOnly, OPTIONS).expect("a plan");
+        for effect in (0..calm.record.effects).step_by(3) {
+            let plan = crashing(&plan, effect, CrashPoint::BeforePerform, down);
+            let run = rehearse(&project, &plan, &AnswerKey::OraclesOnly, OPTIONS).expect("a plan");
+            if matches!(run.class, Class::Unsafe | Class::Wedged) {
+                wrong.push(format!("{}: {:?}", run.name, run.unexpected));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
 }
