@@ -236,7 +236,11 @@ impl<E: Engine> Run<E> {
         match &event {
             Event::Horizon => {
                 // A promoted release may still keep the previous one for days; that is no wait.
-                if self.engine.state().outcome.is_none() {
+                // A pause that a person asked for has its own deadline.
+                let bounded = self.world.brief.policy.spec.deadlines.pause.span().is_some();
+                if bounded && self.engine.state().paused {
+                    self.world.schedule(HORIZON, Event::Horizon);
+                } else if self.engine.state().outcome.is_none() {
                     self.record.cut_off = true;
                     return false;
                 }

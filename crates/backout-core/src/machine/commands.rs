@@ -1,11 +1,11 @@
 //! A person's commands: taken in the right phase, refused with a reason in any other.
 
 use super::Machine;
-use super::effect::{Command, Effects, Outcome};
+use super::effect::{Command, Effects, Outcome, TimerReason};
 use super::state::{At, Phase};
 use crate::journal::Event;
 use crate::plan::{Action, Cause};
-use crate::units::Time;
+use crate::units::{Limit, Time};
 
 impl Machine {
     pub(super) fn commanded(&mut self, now: Time, command: Command, out: &mut Effects) {
@@ -20,13 +20,19 @@ impl Machine {
                 self.resume(now, "a person says so", out);
             }
             Command::Promote => self.step_done(now, "a person agreed", out),
-            Command::Pause => self.state.paused = true,
+            Command::Pause => {
+                self.state.paused = true;
+                if let Limit::Within(within) = self.brief.policy.spec.deadlines.pause {
+                    self.arm(now + within, TimerReason::PauseDeadline, out);
+                }
+            }
             Command::Resume if self.state.phase == Phase::Holding => {
                 self.state.paused = false;
                 self.resume(now, "a person says so", out);
             }
             Command::Resume => {
                 self.state.paused = false;
+                self.disarm(TimerReason::PauseDeadline);
                 if self.state.track.at == At::Paused {
                     out.records.push(Event::Resumed { why: "a person says so".to_owned() });
                     self.enter(now, out);
@@ -36,6 +42,14 @@ impl Machine {
                 let cause = Cause::Operator { command: command.to_string() };
                 self.go_back(now, cause, out);
             }
+        }
+    }
+
+    /// A pause is a wait for a person, and no wait is for ever.
+    pub(super) fn pause_expired(&mut self, now: Time, out: &mut Effects) {
+        if self.state.paused && self.state.phase == Phase::Forward {
+            let question = "the rollout is paused. Go on?".to_owned();
+            self.go_back(now, Cause::NotApproved { question }, out);
         }
     }
 

@@ -157,6 +157,8 @@ pub enum TimerReason {
     HoldDeadline,
     /// A decision could not be made for too long.
     DecisionDeadline,
+    /// A person's pause has lasted too long.
+    PauseDeadline,
 }
 
 /// A person's command.

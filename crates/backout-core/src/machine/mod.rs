@@ -187,6 +187,7 @@ impl Machine {
             TimerReason::RolloutDeadline => self.rollout_expired(now, out),
             TimerReason::HoldDeadline => self.hold_expired(now, out),
             TimerReason::DecisionDeadline => self.decision_expired(out),
+            TimerReason::PauseDeadline => self.pause_expired(now, out),
         }
     }
 

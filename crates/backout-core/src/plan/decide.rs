@@ -615,3 +615,6 @@ impl Order {
         Decision { choice, target, reasons: self.reasons, unchecked: self.unchecked }
     }
 }
+
+#[cfg(test)]
+mod tests;

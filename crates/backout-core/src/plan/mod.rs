@@ -10,6 +10,8 @@ pub mod back;
 pub mod decide;
 pub mod forward;
 mod residue;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::sync::Arc;

@@ -33,6 +33,9 @@ pub struct Deadlines {
     /// Default: 4h.
     #[serde(default = "defaults::rollout")]
     pub rollout: Limit,
+    /// For a pause that a person asked for; the rollout then goes back. Default: 24h.
+    #[serde(default = "defaults::pause")]
+    pub pause: Limit,
 }
 
 impl Default for Deadlines {
@@ -41,6 +44,7 @@ impl Default for Deadlines {
             readiness: defaults::readiness(),
             step: defaults::step(),
             rollout: defaults::rollout(),
+            pause: defaults::pause(),
         }
     }
 }

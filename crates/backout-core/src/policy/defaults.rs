@@ -76,6 +76,10 @@ pub(super) const fn rollout() -> Limit {
     Limit::Within(Span::from_hours(4))
 }
 
+pub(super) const fn pause() -> Limit {
+    Limit::Within(Span::from_hours(24))
+}
+
 pub(super) const fn smoke_within() -> Span {
     Span::from_mins(5)
 }

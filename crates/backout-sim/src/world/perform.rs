@@ -153,7 +153,7 @@ impl World {
     }
 
     /// Writes the route object; the data plane follows when it can.
-    pub(crate) fn write_route(&mut self, ppm: u32, by_engine: bool) {
+    pub fn write_route(&mut self, ppm: u32, by_engine: bool) {
         self.gateway.asked_ppm = ppm;
         self.gateway.resource_version += 1;
         self.gateway.written_by = if by_engine { "backout" } else { "gitops-agent" };

@@ -4,3 +4,4 @@ mod crashes;
 mod determinism;
 mod example;
 mod matrix;
+mod people;
