@@ -5,6 +5,7 @@
 use std::hint::black_box;
 
 use backout_core::machine::{EffectResult, Input};
+use backout_core::units::{Span, Time};
 use backout_sim::faults::catalogue;
 use backout_sim::rehearse::{AnswerKey, Options, prepare, rehearse};
 use backout_sim::scenario::FaultPlan;
@@ -66,8 +67,23 @@ fn machine_step_judging(bencher: Bencher<'_, '_>) {
     );
 }
 
-/// The whole healthy rollout of the example, oracles included: 47 minutes of virtual time until it
-/// is promoted, and a day until it is sealed.
+/// One hour of rollout, from the first gate to the promotion, oracles included, and the day until
+/// it is sealed. The example's bake is stretched until the hour is full.
+#[divan::bench]
+fn rehearsed_hour(bencher: Bencher<'_, '_>) {
+    let project = example::checkout();
+    let mut policy = (*project.brief.policy).clone();
+    policy.spec.strategy.bake = Span::from_mins(43);
+    let project = project.with_policy(policy);
+    bencher.bench(|| {
+        let plan = FaultPlan::none();
+        let run = rehearse(&project, &plan, &AnswerKey::Healthy, OPTIONS).expect("a plan");
+        assert!(run.record.ended.is_some_and(|end| end.since(Time::ZERO) >= Span::from_hours(1)));
+        run.record.events
+    });
+}
+
+/// The whole healthy rollout of the example, oracles included.
 #[divan::bench]
 fn rehearsed_rollout(bencher: Bencher<'_, '_>) {
     let project = example::checkout();

@@ -8,10 +8,6 @@ use crate::judgement::{Judge, Judgement, Limit, Question, Sample, Verdict, Windo
 use crate::policy::Triggers;
 use crate::units::{Name, Share, Span, Time};
 
-/// Samples that are kept per signal and arm. Older ones cannot change a verdict: a run of windows
-/// is decided by the newest ones.
-const KEPT: usize = 64;
-
 /// A signal as the machine needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -39,8 +35,8 @@ pub struct Watch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Series {
-    candidate: Vec<Sample>,
-    stable: Vec<Sample>,
+    candidate: Evidence,
+    stable: Evidence,
     /// What the judge says of the candidate.
     pub judged: Option<Judgement>,
     /// What the judge says of the stable release.
@@ -49,6 +45,15 @@ pub struct Series {
     pub last_data: Time,
     /// What the query found, where it found nothing.
     pub note: Option<String>,
+}
+
+/// Samples of one arm, as far back as they can matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Evidence {
+    samples: Vec<Sample>,
+    /// Whether the sample of the same place counted, for or against.
+    counted: Vec<bool>,
 }
 
 /// What the watched signals ask for.
@@ -67,8 +72,8 @@ impl Watch {
     #[must_use]
     pub fn new(origin: Time, signals: usize) -> Self {
         let series = Series {
-            candidate: Vec::new(),
-            stable: Vec::new(),
+            candidate: Evidence::default(),
+            stable: Evidence::default(),
             judged: None,
             judged_stable: None,
             last_data: origin,
@@ -97,14 +102,14 @@ impl Watch {
         self.next += 1;
         for ((series, rule), measured) in self.series.iter_mut().zip(rules).zip(measured) {
             series.note = measured.note;
-            push(&mut series.candidate, Sample { window, measurement: measured.candidate });
-            push(&mut series.stable, Sample { window, measurement: measured.stable });
-            let candidate = judge.judge(&question(rule, triggers, &series.candidate));
+            let sample = Sample { window, measurement: measured.candidate };
+            let candidate = series.candidate.judge(sample, rule, triggers, judge);
             if !matches!(candidate.newest, None | Some(WindowVerdict::Missing)) {
                 series.last_data = window.end;
             }
             series.judged = Some(candidate);
-            series.judged_stable = Some(judge.judge(&question(rule, triggers, &series.stable)));
+            let sample = Sample { window, measurement: measured.stable };
+            series.judged_stable = Some(series.stable.judge(sample, rule, triggers, judge));
         }
     }
 
@@ -179,11 +184,39 @@ impl Watch {
     }
 }
 
-fn push(samples: &mut Vec<Sample>, sample: Sample) {
-    if samples.len() >= KEPT {
-        samples.drain(..KEPT / 2);
+impl Evidence {
+    /// Takes one more sample and judges all that can matter.
+    fn judge(
+        &mut self,
+        sample: Sample,
+        rule: &Rule,
+        triggers: &Triggers,
+        judge: &dyn Judge,
+    ) -> Judgement {
+        self.samples.push(sample);
+        let newest = &self.samples[self.samples.len() - 1..];
+        let alone = judge.judge(&question(rule, triggers, newest));
+        self.counted.push(matches!(alone.newest, Some(WindowVerdict::Good | WindowVerdict::Bad)));
+        self.forget(triggers.consecutive);
+        judge.judge(&question(rule, triggers, &self.samples))
     }
-    samples.push(sample);
+
+    /// Forgets what cannot change a verdict: a run is decided by the newest windows that counted,
+    /// however many that did not lie between them.
+    fn forget(&mut self, consecutive: u32) {
+        // Hundreds of windows that never counted end by a deadline; without one, memory ends first.
+        const AT_MOST: usize = 512;
+        if self.samples.len() > AT_MOST {
+            self.samples.drain(..AT_MOST / 2);
+            self.counted.drain(..AT_MOST / 2);
+        }
+        let enough = usize::try_from(consecutive).unwrap_or(usize::MAX).saturating_mul(2).max(4);
+        let counted = self.counted.iter().enumerate().rev().filter(|(_, counted)| **counted);
+        if let Some(oldest) = counted.map(|(index, _)| index).nth(enough) {
+            self.samples.drain(..=oldest);
+            self.counted.drain(..=oldest);
+        }
+    }
 }
 
 fn question<'a>(rule: &Rule, triggers: &Triggers, samples: &'a [Sample]) -> Question<'a> {
