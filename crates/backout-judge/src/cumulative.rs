@@ -1,10 +1,7 @@
 //! Cumulative bucket counts, put in order.
 //!
 //! Latency is judged on the counts themselves. Interpolating between edges, as
-//! `histogram_quantile` does, reports latencies that never happened (`reference/judging.md`,
-//! section 4.5).
-
-use std::collections::{BTreeMap, BTreeSet};
+//! `histogram_quantile` does, reports latencies that never happened.
 
 use backout_core::judgement::Bucket;
 use backout_core::units::{Latency, Quantile};
@@ -14,8 +11,8 @@ use crate::reading::MILLION;
 /// A histogram whose edges ascend and whose counts never fall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cumulative {
-    /// Requests at or below each finite edge.
-    edges: BTreeMap<Latency, u64>,
+    /// Requests at or below each finite edge, ascending, each edge once.
+    edges: Vec<(Latency, u64)>,
     /// All requests: the count of the `+Inf` bucket, or of the last bucket when there is none.
     total: u64,
 }
@@ -30,17 +27,22 @@ impl Cumulative {
         if buckets.is_empty() {
             return None;
         }
-        let mut edges = BTreeMap::<Latency, u64>::new();
-        let mut infinite = 0_u64;
-        for bucket in buckets {
-            let count = match bucket.le {
-                Some(edge) => edges.entry(edge).or_default(),
-                None => &mut infinite,
-            };
-            *count = count.saturating_add(bucket.count);
-        }
+        let finite = |bucket: &Bucket| bucket.le.map(|edge| (edge, bucket.count));
+        let mut edges: Vec<(Latency, u64)> = buckets.iter().filter_map(finite).collect();
+        edges.sort_by_key(|(edge, _)| *edge);
+        edges.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = kept.1.saturating_add(next.1);
+            }
+            same
+        });
+        let infinite = buckets
+            .iter()
+            .filter(|bucket| bucket.le.is_none())
+            .fold(0_u64, |sum, bucket| sum.saturating_add(bucket.count));
         let mut highest = 0;
-        for count in edges.values_mut() {
+        for (_, count) in &mut edges {
             highest = highest.max(*count);
             *count = highest;
         }
@@ -55,14 +57,15 @@ impl Cumulative {
     /// Bounds on the requests at or below `latency`: the count at the nearest edge that is not
     /// above it, and at the nearest that is not below. They are equal when `latency` is an edge.
     pub(crate) fn at_or_below(&self, latency: Latency) -> (u64, u64) {
-        let below = self.edges.range(..=latency).next_back();
-        let above = self.edges.range(latency..).next();
-        (below.map_or(0, |(_, count)| *count), above.map_or(self.total, |(_, count)| *count))
+        let below = self.edges.partition_point(|(edge, _)| *edge <= latency);
+        let above = self.edges.partition_point(|(edge, _)| *edge < latency);
+        let count = |index: usize| self.edges.get(index).map(|(_, count)| *count);
+        (below.checked_sub(1).and_then(count).unwrap_or(0), count(above).unwrap_or(self.total))
     }
 
     /// The smallest edge at or below which the quantile lies; `None` when only `+Inf` is.
     pub(crate) fn quantile(&self, q: Quantile) -> Option<Latency> {
-        self.edges.iter().find(|(_, count)| reaches(**count, q, self.total)).map(|(edge, _)| *edge)
+        self.edges.iter().find(|(_, count)| reaches(*count, q, self.total)).map(|(edge, _)| *edge)
     }
 
     /// Adds the requests of another histogram, and drops the edges that only one of them has.
@@ -71,12 +74,13 @@ impl Cumulative {
     /// edge one of the two counts is unknown, and an edge dropped says "cannot tell" where an
     /// edge kept would say something wrong.
     pub(crate) fn add(&mut self, other: &Self) {
-        let common: BTreeSet<Latency> =
-            self.edges.keys().filter(|edge| other.edges.contains_key(edge)).copied().collect();
-        self.edges.retain(|edge, _| common.contains(edge));
-        for (edge, count) in &mut self.edges {
-            *count = count.saturating_add(other.edges.get(edge).copied().unwrap_or(0));
-        }
+        self.edges.retain_mut(|(edge, count)| {
+            let theirs = other.edges.binary_search_by_key(edge, |(edge, _)| *edge);
+            if let Ok(index) = theirs {
+                *count = count.saturating_add(other.edges[index].1);
+            }
+            theirs.is_ok()
+        });
         self.total = self.total.saturating_add(other.total);
     }
 

@@ -3,8 +3,6 @@
 //! A judge is a pure function of the samples it is given. This crate reads no clock, does no I/O
 //! and uses no floating point: shares are compared by cross multiplication in `u128`, so that the
 //! same samples give the same verdict on every machine and in every replay.
-//!
-//! What each method promises and costs is in `reference/judging.md`, sections 4.3 and 4.5.
 
 mod cumulative;
 mod merge;

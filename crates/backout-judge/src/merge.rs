@@ -7,8 +7,7 @@ use crate::cumulative::Cumulative;
 /// Adds up what several replicas measured in the same window, in any order.
 ///
 /// - Ratio: counts are summed. An absent count stays absent only when every replica lacks it,
-///   because a replica that served no bad request has no series of bad requests
-///   (`reference/judging.md`, section 4.5).
+///   because a replica that served no bad request has no series of bad requests.
 /// - Histogram: counts are summed edge by edge, exactly when all replicas have the same edges. Of
 ///   different edges only the common ones are kept. A replica without `+Inf` counts its last
 ///   bucket as all its requests, and the result always ends with `+Inf`.

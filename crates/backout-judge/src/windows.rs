@@ -10,7 +10,7 @@
 //! - `inconclusive`: anything else.
 //!
 //! k windows of length W take k times W to fail, even when every request fails and the step starts
-//! on an edge (`reference/judging.md`, section 4.3).
+//! on an edge.
 
 use backout_core::judgement::{
     Judge, Judgement, Observed, Question, Verdict, Window, WindowVerdict,
@@ -28,8 +28,7 @@ mod tests;
 ///
 /// Windows are counted in the order in which they are given. A window that starts before the end
 /// of the last one that counted, or that has no length, does not count: overlapping windows are
-/// nearly the same sample twice, and would reach k on the evidence of one
-/// (`reference/judging.md`, section 4.3). A window that did not count takes no time away from
+/// nearly the same sample twice, and would reach k on the evidence of one. A window that did not count takes no time away from
 /// others, because nothing of it was counted yet.
 ///
 /// A [`Question::consecutive`] of 0 is read as 1, so that no verdict is given without evidence.

@@ -106,7 +106,7 @@ pub struct Finale<'a> {
 
 /// A property of runs. An oracle reports a breach once.
 pub trait Oracle {
-    /// Its number and name, as DESIGN lists it: `S1 no traffic to a version without endpoints`.
+    /// What it is called and says.
     fn about(&self) -> About;
     /// Looks at the world after an event.
     fn check(&mut self, view: &View<'_>) -> Option<Violation>;
