@@ -7,7 +7,7 @@ use backout_core::journal::{Entry, Header};
 use backout_core::machine::{Machine, Outcome};
 use backout_core::plan::{Brief, Choice, Pattern, Plan, PlanError, forward};
 use backout_core::policy::ReleasePolicy;
-use backout_core::units::{Span, Time};
+use backout_core::units::{Span, Time, Weight};
 use backout_judge::Windows;
 use serde::Serialize;
 
@@ -332,7 +332,8 @@ fn wanted(ending: Ending, record: &Record, plan: &Plan) -> Vec<Wanted> {
         Ending::Promoted => vec![Wanted::Promoted],
         Ending::Back(pattern) => vec![Wanted::Back(pattern)],
         Ending::Held => vec![Wanted::Held],
-        Ending::AsPlanned => {
+        Ending::HeldIfComparable if record.triggered_weight < Weight::FULL => vec![Wanted::Held],
+        Ending::AsPlanned | Ending::HeldIfComparable => {
             let step = record.triggered_at_step.unwrap_or(plan.steps.len() - 1);
             let way = plan.ways_back.iter().find(|way| (way.from..=way.to).contains(&step));
             way.map(|way| match &way.decision.choice {

@@ -59,6 +59,8 @@ pub struct Record {
     pub triggered: Option<Time>,
     /// Whether any user traffic had been sent to the candidate by then.
     pub exposed_before: bool,
+    /// Share of the candidate that was asked for by then.
+    pub triggered_weight: Weight,
     /// The step of the forward plan at which it was.
     pub triggered_at_step: Option<usize>,
     /// When a fault struck.
@@ -430,6 +432,7 @@ impl<E: Engine> Run<E> {
             if self.record.triggered.is_none() {
                 self.record.triggered = Some(self.world.now);
                 self.record.exposed_before = self.engine.state().reached.exposed;
+                self.record.triggered_weight = self.engine.state().weight;
                 self.record.triggered_at_step = Some(self.engine.state().track.cursor);
                 self.record.cause = Some(cause);
             }

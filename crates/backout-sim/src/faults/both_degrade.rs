@@ -25,8 +25,8 @@ impl BothDegrade {
                 stands_for: "A database or payment provider that is down: rolling back would not help (Stripe 2019, a rollback in haste was the second outage).",
                 shown_by: "The error rate of both releases is over the limit, by about as much.",
                 expected: Expected {
-                    seen_by: &[SeenBy::SharedCause],
-                    ending: Ending::Held,
+                    seen_by: &[SeenBy::SharedCause, SeenBy::Signal],
+                    ending: Ending::HeldIfComparable,
                     within: Span::from_mins(5),
                 },
             },

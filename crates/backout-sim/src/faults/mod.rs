@@ -204,6 +204,9 @@ pub enum Ending {
     AsPlanned,
     /// Held for a person.
     Held,
+    /// Held for a person where both releases have traffic and can be compared; otherwise as the
+    /// plan said in advance.
+    HeldIfComparable,
 }
 
 /// A signal's regression: when it begins, and what the catalogue calls it then.

@@ -1,5 +1,7 @@
 //! Every fault against the example.
 
+use backout_core::policy::{Analysis, BlueGreen};
+use backout_core::units::Span;
 use backout_sim::diagnose::diagnose;
 use backout_sim::faults::catalogue;
 use backout_sim::rehearse::{Options, rehearse_all};
@@ -47,5 +49,19 @@ fn the_fragile_example_is_taken_apart() {
     let codes: Vec<_> = findings.iter().map(|finding| finding.code.0).collect();
     for planted in ["BO211", "BO213", "BO214", "BO216"] {
         assert!(codes.contains(&planted), "{planted} is not among {codes:?}");
+    }
+}
+
+#[test]
+fn blue_green_differs_only_in_what_it_costs() {
+    let project = checkout();
+    let mut policy = (*project.brief.policy).clone();
+    policy.spec.strategy.canary = None;
+    policy.spec.strategy.blue_green =
+        Some(BlueGreen { analyse: Analysis::For(Span::from_mins(10)), approve: None });
+    policy.spec.rollback.harm_budget = 10_000;
+    let rows = rehearse_all(&project.with_policy(policy), &catalogue(), OPTIONS).expect("a plan");
+    for row in &rows {
+        assert!(row.is_as_expected(), "{}: {:?}", row.name, row.unexpected);
     }
 }

@@ -104,6 +104,9 @@ fn ends(ending: Ending) -> String {
             "as the plan said in advance for the step at which it is noticed".to_owned()
         }
         Ending::Held => "held for a person".to_owned(),
+        Ending::HeldIfComparable => {
+            "held for a person where both releases have traffic, otherwise as planned".to_owned()
+        }
     }
 }
 
