@@ -319,7 +319,7 @@ fn from_scenario(expectation: &Expectation) -> Wanted {
     match (expectation.outcome, expectation.pattern) {
         (ExpectedOutcome::Promoted, _) => Wanted::Promoted,
         (ExpectedOutcome::Cancelled, _) => Wanted::Back(Pattern::Cancel),
-        (ExpectedOutcome::RolledBack, Some(pattern)) => Wanted::Back(pattern.into()),
+        (ExpectedOutcome::RolledBack, Some(pattern)) => Wanted::Back(pattern),
         (ExpectedOutcome::RolledBack, None) => Wanted::BackSomehow,
         (ExpectedOutcome::Held, _) => Wanted::Held,
         (ExpectedOutcome::RollbackFailed, _) => Wanted::Failed,

@@ -106,7 +106,7 @@ pub struct Expectation {
     pub outcome: ExpectedOutcome,
     /// With which pattern, if it goes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<ExpectedPattern>,
+    pub pattern: Option<Pattern>,
 }
 
 /// How a run ends.
@@ -123,38 +123,6 @@ pub enum ExpectedOutcome {
     Held,
     /// Page a person.
     RollbackFailed,
-}
-
-/// A pattern, as a scenario file writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ExpectedPattern {
-    /// Cancel.
-    #[serde(rename = "cancel")]
-    Cancel,
-    /// Traffic.
-    #[serde(rename = "traffic")]
-    Traffic,
-    /// Config.
-    #[serde(rename = "config")]
-    Config,
-    /// Traffic, then config.
-    #[serde(rename = "traffic+config")]
-    Combined,
-    /// Data-aware.
-    #[serde(rename = "data-aware")]
-    DataAware,
-}
-
-impl From<ExpectedPattern> for Pattern {
-    fn from(pattern: ExpectedPattern) -> Self {
-        match pattern {
-            ExpectedPattern::Cancel => Self::Cancel,
-            ExpectedPattern::Traffic => Self::Traffic,
-            ExpectedPattern::Config => Self::Config,
-            ExpectedPattern::Combined => Self::Combined,
-            ExpectedPattern::DataAware => Self::DataAware,
-        }
-    }
 }
 
 /// What is injected into one run.

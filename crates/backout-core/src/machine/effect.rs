@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::judgement::{Measurement, Verdict, Window};
-use crate::plan::{Action, Cause, Pattern, PlanId};
+use crate::plan::{Action, Pattern, PlanId};
 use crate::policy::Gate;
 use crate::snapshot::Snapshot;
 use crate::units::{Time, Weight};
@@ -230,12 +230,4 @@ pub struct Effects {
     pub arms: Vec<(Time, TimerReason)>,
     /// Requests to the world.
     pub effects: Vec<Effect>,
-}
-
-impl Cause {
-    /// Whether the cause is a person's wish.
-    #[must_use]
-    pub const fn is_operator(&self) -> bool {
-        matches!(self, Self::Operator { .. })
-    }
 }

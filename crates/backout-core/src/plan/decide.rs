@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Brief;
@@ -22,7 +23,9 @@ use crate::snapshot::{Fact, Snapshot, TargetFacts};
 use crate::units::{Name, Span, Weight};
 
 /// A rollback pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Pattern {
     /// Halt before any user traffic was shifted.
     #[serde(rename = "cancel")]
