@@ -1,0 +1,1 @@
+//! Custom resources, their index and status, and leadership.

@@ -1,0 +1,1 @@
+//! The adapters behind the engine: they observe and perform, and never decide.
