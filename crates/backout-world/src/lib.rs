@@ -1,1 +1,8 @@
 //! The adapters behind the engine: they observe and perform, and never decide.
+//!
+//! - [`kubernetes`]: names and labels of our objects, release sets, what a cluster refuses.
+//! - [`traffic`]: the objects that move traffic; one provider, one file.
+
+pub mod failure;
+pub mod kubernetes;
+pub mod traffic;

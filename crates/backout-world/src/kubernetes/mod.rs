@@ -1,0 +1,4 @@
+//! What all parts of the Kubernetes adapter share.
+
+pub mod answer;
+pub mod names;
