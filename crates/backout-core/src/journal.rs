@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::judgement::{Observed, Verdict, Window};
 use crate::machine::{Command, EffectId, Outcome, Request};
-use crate::plan::{Cause, Decision, PlanId, Residue};
+use crate::plan::{Brief, Cause, Decision, PlanId, Residue};
 use crate::release::ReleaseRef;
+use crate::replay::Taken;
+use crate::snapshot::Snapshot;
 use crate::units::{Name, Time, Weight};
 
 /// Version of the journal format.
@@ -33,6 +35,21 @@ pub struct Header {
     /// For a rehearsal: what was injected, and from which seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<Rehearsal>,
+    /// For a live run: what the engine was given, so that it can be replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Box<Live>>,
+}
+
+/// What the engine was given at the beginning of a live run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Live {
+    /// Time zero of the run, RFC 3339, in UTC.
+    pub started_at: String,
+    /// Policy, releases and environment.
+    pub brief: Brief,
+    /// What the plan was made on.
+    pub planned_on: Snapshot,
 }
 
 /// What a rehearsal injected.
@@ -185,6 +202,11 @@ pub enum Event {
         command: Command,
         /// Why.
         why: String,
+    },
+    /// The engine took an input (live runs only). What it recorded because of it follows.
+    Took {
+        /// What it took.
+        input: Box<Taken>,
     },
     /// The controller came back after a crash.
     Restarted {

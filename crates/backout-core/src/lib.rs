@@ -12,5 +12,6 @@ pub mod machine;
 pub mod plan;
 pub mod policy;
 pub mod release;
+pub mod replay;
 pub mod snapshot;
 pub mod units;

@@ -201,6 +201,35 @@ impl Snapshot {
         self.sets.get(arm).value().and_then(Option::as_ref)
     }
 
+    /// The same facts, all as of one time. Whoever observes piece by piece gives the time when it
+    /// began, so that no fact claims to be newer than it is.
+    #[must_use]
+    pub fn as_of(mut self, time: Time) -> Self {
+        fn stamp<T>(fact: &mut Fact<T>, time: Time) {
+            if let Fact::Known { as_of, .. } = fact {
+                *as_of = time;
+            }
+        }
+        self.as_of = time;
+        stamp(&mut self.route, time);
+        stamp(&mut self.sets.stable, time);
+        stamp(&mut self.sets.candidate, time);
+        stamp(&mut self.config, time);
+        stamp(&mut self.database, time);
+        stamp(&mut self.flags, time);
+        stamp(&mut self.modules, time);
+        stamp(&mut self.quarantine, time);
+        stamp(&mut self.known_good, time);
+        for target in &mut self.targets {
+            stamp(&mut target.in_registry, time);
+            stamp(&mut target.admitted, time);
+            stamp(&mut target.config_restorable, time);
+            stamp(&mut target.has_capacity, time);
+            stamp(&mut target.reintroduces, time);
+        }
+        self
+    }
+
     /// The weight that the route asks for, if known.
     #[must_use]
     pub fn weight(&self) -> Option<Weight> {

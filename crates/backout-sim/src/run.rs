@@ -114,6 +114,7 @@ pub fn header(brief: &Brief, scenario: &str, seed: u64) -> Header {
         candidate: brief.candidate.reference(),
         strategy: strategy_in_words(brief),
         rehearsal: Some(Rehearsal { scenario: scenario.to_owned(), seed }),
+        live: None,
     }
 }
 

@@ -28,6 +28,7 @@ pub use watch::{Alarm, Rule, Series, Watch, limit_in_words};
 
 use crate::journal::Event;
 use crate::judgement::Judge;
+use crate::plan::decide::Reached;
 use crate::plan::{Action, Brief, Direction, Plan, PlanError};
 use crate::snapshot::Snapshot;
 use crate::units::{Limit, Span, Time};
@@ -51,7 +52,9 @@ impl Machine {
         plan: Arc<Plan>,
         judge: Arc<dyn Judge>,
     ) -> Result<Self, PlanError> {
-        Self::restore(brief, State::new(plan), judge)
+        let mut state = State::new(plan);
+        state.reached = Reached::at_start(&brief);
+        Self::restore(brief, state, judge)
     }
 
     /// A machine with a stored state. The caller passes [`Input::Restarted`] next.

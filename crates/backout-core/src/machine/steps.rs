@@ -364,7 +364,7 @@ impl Machine {
 
     fn check_residue(&mut self, now: Time, snapshot: &Snapshot, out: &mut Effects) {
         if let Some(before) = &self.state.before {
-            self.state.residue = residue(before, snapshot);
+            self.state.residue = residue(&self.brief, before, snapshot);
         }
         self.step_done(now, "listed", out);
     }

@@ -14,7 +14,7 @@ use super::{
     Verification,
 };
 use crate::document::FieldPath;
-use crate::policy::FlipRule;
+use crate::policy::{External, FlipRule};
 use crate::release::ModuleChange;
 use crate::snapshot::{Arm, Snapshot};
 use crate::units::{Digest, Limit, Name, Span, Weight};
@@ -202,6 +202,9 @@ impl Draft<'_> {
     }
 
     fn restore_config(&mut self, revision: &str) {
+        if self.brief.policy.leaves_out(External::Config) {
+            return;
+        }
         let is = self.snapshot.config.value();
         if is.is_some_and(|is| is.git_revision == revision && is.live_revision == revision) {
             return;

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Brief;
-use crate::policy::Gate;
+use crate::policy::{External, Gate};
 use crate::release::{Migration, ModuleChange, PreviousRelease, ReleaseRef};
 use crate::snapshot::{Fact, Snapshot, TargetFacts};
 use crate::units::{Name, Span, Weight};
@@ -192,6 +192,26 @@ pub struct Reached {
     pub modules: BTreeSet<Name>,
     /// Flags that were asked for, by key.
     pub flags: BTreeSet<Name>,
+}
+
+impl Reached {
+    /// How far things are before the first step: what a pipeline carried out itself is there
+    /// already, and is taken for applied, because unknown is never good.
+    #[must_use]
+    pub fn at_start(brief: &Brief) -> Self {
+        let mut reached = Self::default();
+        if brief.policy.leaves_out(External::Migrations) {
+            let new = brief.candidate.new_migrations(&brief.stable);
+            reached.migrations.extend(new.map(|migration| migration.id.clone()));
+        }
+        if brief.policy.leaves_out(External::Infrastructure) {
+            let changes = brief.candidate.changed_modules(&brief.stable);
+            let destroyed =
+                changes.iter().filter(|(_, change)| *change == ModuleChange::Destructive);
+            reached.modules.extend(destroyed.map(|(module, _)| module.name.clone()));
+        }
+        reached
+    }
 }
 
 /// Why nothing is done without a person.
@@ -490,7 +510,7 @@ fn across_data(
 /// Whether the release that serves is broken by a migration, whoever gets the traffic. Halting the
 /// pipeline then takes nothing back.
 fn breaks_at_once(brief: &Brief, snapshot: &Snapshot) -> bool {
-    let nothing = Reached::default();
+    let nothing = Reached::at_start(brief);
     brief
         .candidate
         .new_migrations(&brief.stable)

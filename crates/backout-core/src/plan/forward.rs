@@ -10,7 +10,7 @@ use super::{
 };
 use crate::document::FieldPath;
 use crate::judgement::time_to_judge;
-use crate::policy::{Analysis, Approval, FlipRule, Gate, OnDeadline};
+use crate::policy::{Analysis, Approval, External, FlipRule, Gate, OnDeadline};
 use crate::release::{Migration, ModuleChange, PreviousRelease};
 use crate::snapshot::{Arm, Fact, Snapshot};
 use crate::units::{Limit, Span, Weight};
@@ -64,7 +64,7 @@ pub fn plan(brief: &Brief, snapshot: &Snapshot) -> Result<Plan, PlanError> {
 /// Asks the same question that the machine asks when things go wrong, for every step in advance.
 fn ways_back(brief: &Brief, plan: &Plan, snapshot: &Snapshot) -> Vec<WayBack> {
     let mut snapshot = snapshot.clone();
-    let mut reached = Reached::default();
+    let mut reached = Reached::at_start(brief);
     let mut ways: Vec<WayBack> = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
         assume(&step.action, &mut snapshot, &mut reached);
@@ -253,10 +253,17 @@ impl Draft<'_> {
     }
 
     fn prepare(&mut self) {
-        self.modules();
-        self.migrations();
-        self.config();
-        self.flags();
+        for part in External::ALL {
+            if self.brief.policy.leaves_out(part) {
+                continue;
+            }
+            match part {
+                External::Infrastructure => self.modules(),
+                External::Migrations => self.migrations(),
+                External::Config => self.config(),
+                External::Flags => self.flags(),
+            }
+        }
         self.create_set();
     }
 

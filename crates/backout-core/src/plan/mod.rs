@@ -23,8 +23,8 @@ pub use decide::{Cause, Choice, Decision, HoldReason, Pattern, PatternReason};
 pub use residue::{Residue, residue};
 
 use crate::document::FieldPath;
-use crate::policy::{ReleasePolicy, SignalKind};
-use crate::release::{Release, ReleaseRef};
+use crate::policy::{External, ReleasePolicy, SignalKind};
+use crate::release::{ModuleChange, Release, ReleaseRef};
 use crate::snapshot::{Arm, Snapshot};
 use crate::units::{Digest, Limit, Name, Weight};
 
@@ -306,6 +306,41 @@ impl Brief {
             .signals
             .iter()
             .map(|signal| Ok((signal.name.clone(), signal.kind().map_err(PlanError::Policy)?)))
+            .collect()
+    }
+
+    /// What the release changes in parts that neither Backout drives nor the policy leaves to a
+    /// pipeline: each part with what would have to be done. A rollout must not begin with any.
+    #[must_use]
+    pub fn undriven(&self, drives: &[External]) -> Vec<(External, String)> {
+        let (stable, candidate) = (&self.stable, &self.candidate);
+        External::ALL
+            .into_iter()
+            .filter(|part| !drives.contains(part) && !self.policy.leaves_out(*part))
+            .filter_map(|part| {
+                let changes: Vec<String> = match part {
+                    External::Config => {
+                        let (old, new) = (&stable.spec.config, &candidate.spec.config);
+                        (old.revision != new.revision)
+                            .then(|| format!("{} to {}", old.revision, new.revision))
+                            .into_iter()
+                            .collect()
+                    }
+                    External::Migrations => {
+                        candidate.new_migrations(stable).map(|one| one.id.clone()).collect()
+                    }
+                    External::Flags => {
+                        let flags = candidate.changed_flags(stable).into_iter();
+                        flags.map(|flag| flag.key.to_string()).collect()
+                    }
+                    External::Infrastructure => {
+                        let modules = candidate.changed_modules(stable).into_iter();
+                        let kept = modules.filter(|(_, change)| *change != ModuleChange::Removed);
+                        kept.map(|(module, _)| module.name.to_string()).collect()
+                    }
+                };
+                (!changes.is_empty()).then(|| (part, changes.join(", ")))
+            })
             .collect()
     }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Brief;
+use crate::policy::External;
 use crate::snapshot::{Arm, Snapshot};
 
 /// One thing that differs from before the release.
@@ -21,14 +23,24 @@ fn left(subject: impl Into<String>, what: impl Into<String>) -> Residue {
 /// Lists everything that differs between the snapshot before the release and the one after the way
 /// back. A fact that cannot be read is listed too, because unknown is never good.
 #[must_use]
-pub fn residue(before: &Snapshot, after: &Snapshot) -> Vec<Residue> {
+pub fn residue(brief: &Brief, before: &Snapshot, after: &Snapshot) -> Vec<Residue> {
     let mut list = Vec::new();
     route(before, after, &mut list);
     sets(before, after, &mut list);
-    config(before, after, &mut list);
-    database(before, after, &mut list);
-    named("flag", before.flags.value(), after.flags.value(), &mut list);
-    named("module", before.modules.value(), after.modules.value(), &mut list);
+    for part in External::ALL {
+        if brief.policy.leaves_out(part) {
+            external(brief, part, &mut list);
+            continue;
+        }
+        match part {
+            External::Config => config(before, after, &mut list),
+            External::Migrations => database(before, after, &mut list),
+            External::Flags => named("flag", before.flags.value(), after.flags.value(), &mut list),
+            External::Infrastructure => {
+                named("module", before.modules.value(), after.modules.value(), &mut list);
+            }
+        }
+    }
     quarantine(before, after, &mut list);
     if let (Some(then), Some(now)) = (before.known_good.value(), after.known_good.value())
         && then != now
@@ -37,6 +49,38 @@ pub fn residue(before: &Snapshot, after: &Snapshot) -> Vec<Residue> {
     }
     list.sort();
     list
+}
+
+/// What a pipeline changed for the release, and what nobody takes back but that pipeline.
+fn external(brief: &Brief, part: External, list: &mut Vec<Residue>) {
+    let stays = "stays: the policy leaves it to the pipeline";
+    let (stable, candidate) = (&brief.stable, &brief.candidate);
+    match part {
+        External::Config => {
+            let (then, now) = (&stable.spec.config.revision, &candidate.spec.config.revision);
+            if then != now {
+                let what = format!("{stays}, which moved it from {then} to {now}");
+                list.push(left("configuration in Git", what));
+            }
+        }
+        External::Migrations => list.extend(
+            candidate
+                .new_migrations(stable)
+                .map(|migration| left(format!("migration {}", migration.id), stays)),
+        ),
+        External::Flags => list.extend(
+            candidate
+                .changed_flags(stable)
+                .into_iter()
+                .map(|flag| left(format!("flag {}", flag.key), stays)),
+        ),
+        External::Infrastructure => list.extend(
+            candidate
+                .changed_modules(stable)
+                .into_iter()
+                .map(|(module, _)| left(format!("module {}", module.name), stays)),
+        ),
+    }
 }
 
 fn route(before: &Snapshot, after: &Snapshot, list: &mut Vec<Residue>) {

@@ -5,6 +5,7 @@
 
 mod deadlines;
 mod defaults;
+mod external;
 mod gate;
 mod rollback;
 mod signal;
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use deadlines::{Deadlines, OnDeadline};
+pub use external::External;
 pub use gate::{Gate, SmokeTest};
 pub use rollback::RollbackPolicy;
 pub use signal::{Quantiled, Query, Ratio, Signal, SignalKind, Threshold};
@@ -95,6 +97,10 @@ pub struct PolicySpec {
     /// How long each wait may take.
     #[serde(default)]
     pub deadlines: Deadlines,
+    /// Parts of a release that a pipeline carries out itself before the rollout begins, and that
+    /// Backout neither does nor takes back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<External>,
 }
 
 /// The object that is released.
@@ -140,5 +146,11 @@ impl ReleasePolicy {
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         self.spec.environments.iter().find(|environment| environment.name.as_str() == name)
+    }
+
+    /// Whether a pipeline carries that part of a release out itself.
+    #[must_use]
+    pub fn leaves_out(&self, part: External) -> bool {
+        self.spec.external.contains(&part)
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use backout_core::machine::EffectId;
 use backout_core::plan::Brief;
+use backout_core::policy::External;
 use backout_core::release::ReleaseRef;
 use backout_core::snapshot::{Arm, PerArm};
 use backout_core::units::{Digest, Name, Span, Time};
@@ -208,8 +209,32 @@ impl World {
             spec,
             brief,
         };
+        world.carry_out_externals();
         world.resolve_queries();
         world
+    }
+
+    /// What a pipeline carries out itself is done before the rollout begins.
+    fn carry_out_externals(&mut self) {
+        let brief = Arc::clone(&self.brief);
+        let candidate = &brief.candidate.spec;
+        for part in &brief.policy.spec.external {
+            match part {
+                External::Config => {
+                    self.config.git.clone_from(&candidate.config.revision);
+                    self.config.live.clone_from(&candidate.config.revision);
+                }
+                External::Migrations => Arc::make_mut(&mut self.applied)
+                    .extend(candidate.migrations.iter().map(|one| one.id.clone())),
+                External::Flags => Arc::make_mut(&mut self.flags)
+                    .extend(candidate.flags.iter().map(|flag| (flag.key.clone(), flag.enabled))),
+                External::Infrastructure => {
+                    let modules = candidate.infrastructure.iter();
+                    Arc::make_mut(&mut self.modules)
+                        .extend(modules.map(|one| (one.name.clone(), one.version.clone())));
+                }
+            }
+        }
     }
 
     /// Replicas of an arm that can answer.

@@ -3,5 +3,7 @@
 mod crashes;
 mod determinism;
 mod example;
+mod external;
 mod matrix;
 mod people;
+mod replay;

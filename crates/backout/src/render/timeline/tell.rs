@@ -89,6 +89,8 @@ impl Teller {
             }
             Event::Asked { effect, request } => self.asked(at, *effect, request),
             Event::Answered { effect, answer } => self.answered(at, *effect, answer),
+            // What the engine made of it follows, in words.
+            Event::Took { .. } => {}
             Event::Judged { window: judged, weight, signals } => {
                 let words = window::in_words(*judged, *weight, signals);
                 let class = window::class(signals);
@@ -147,6 +149,7 @@ impl Teller {
             | Event::LeftUndone { .. }
             | Event::Asked { .. }
             | Event::Answered { .. }
+            | Event::Took { .. }
             | Event::Judged { .. }
             | Event::ThirdParty { .. } => {}
         }

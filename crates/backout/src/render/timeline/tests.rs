@@ -25,6 +25,7 @@ fn header() -> Header {
         candidate: reference("1.42.0"),
         strategy: "canary 5 > 25 > 100".to_owned(),
         rehearsal: Some(Rehearsal { scenario: "error-rate".to_owned(), seed: 1 }),
+        live: None,
     }
 }
 

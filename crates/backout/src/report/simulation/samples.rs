@@ -238,6 +238,7 @@ fn rehearsed(name: &str, record: Record, class: Class) -> Rehearsed {
         candidate: reference("1.42.0"),
         strategy: "canary 5 > 25 > 100".to_owned(),
         rehearsal: None,
+        live: None,
     };
     let (name, plan) = (name.to_owned(), Arc::new(plan));
     Rehearsed { name, plan, record, header, unexpected: Vec::new(), class }
