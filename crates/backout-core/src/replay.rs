@@ -21,7 +21,7 @@ pub enum Taken {
     /// Something was seen that differs from what was seen before.
     Observed {
         /// What.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
     /// The same was seen as the last time, at a later time.
     ObservedAgain {
@@ -70,7 +70,7 @@ impl Recorder {
                 if again {
                     Taken::ObservedAgain { as_of }
                 } else {
-                    Taken::Observed { snapshot: (**snapshot).clone() }
+                    Taken::Observed { snapshot: snapshot.clone() }
                 }
             }
             Input::Done { effect, result } => {
@@ -90,8 +90,8 @@ impl Recorder {
         Ok(match taken {
             Taken::Start => Input::Start,
             Taken::Observed { snapshot } => {
-                self.seen = Some(Box::new(snapshot.clone()));
-                Input::Observed(Box::new(snapshot.clone()))
+                self.seen = Some(snapshot.clone());
+                Input::Observed(snapshot.clone())
             }
             Taken::ObservedAgain { as_of } => {
                 let seen = self.seen.take().ok_or("the journal lacks the first observation")?;
