@@ -82,6 +82,12 @@ impl Recorder {
         }
     }
 
+    /// Whether an observation shows nothing but what was seen last, at a later time.
+    #[must_use]
+    pub fn has_seen(&self, snapshot: &Snapshot) -> bool {
+        self.seen.as_ref().is_some_and(|seen| (**seen).clone().as_of(snapshot.as_of) == *snapshot)
+    }
+
     /// The input that was written down.
     ///
     /// # Errors

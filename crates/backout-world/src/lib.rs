@@ -1,8 +1,10 @@
 //! The adapters behind the engine: they observe and perform, and never decide.
 //!
+//! - [`driver`]: runs the machine live.
 //! - [`kubernetes`]: names and labels of our objects, release sets, what a cluster refuses.
 //! - [`traffic`]: the objects that move traffic; one provider, one file.
 
+pub mod driver;
 pub mod failure;
 pub mod kubernetes;
 pub mod traffic;

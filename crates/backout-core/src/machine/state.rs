@@ -80,6 +80,9 @@ pub struct Track {
     pub reuse: Option<EffectId>,
     /// How often the effect failed.
     pub failures: u32,
+    /// How often the effect was applied and then not seen.
+    #[serde(default)]
+    pub vanished: u32,
     /// What the step waits for, in words.
     pub waiting_for: String,
     /// The last probe: hits and probes.
@@ -142,6 +145,7 @@ impl Track {
             performed: false,
             reuse: None,
             failures: 0,
+            vanished: 0,
             waiting_for: String::new(),
             probed: None,
         }

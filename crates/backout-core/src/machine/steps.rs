@@ -23,6 +23,7 @@ impl Machine {
         };
         let track = &mut self.state.track;
         (track.since, track.performed, track.reuse, track.failures) = (now, false, None, 0);
+        track.vanished = 0;
         track.waiting_for.clear();
         track.probed = None;
         out.records
@@ -153,8 +154,16 @@ impl Machine {
             Progress::NotYet(why) if self.state.track.performed => {
                 if step.action.shows_at_once() {
                     // It was applied and is gone again: someone else wrote over it.
+                    // Once it is put back at once; whoever takes it away every time, or a read
+                    // that never shows it, must not keep the engine busy without a pause.
                     out.records.push(Event::ThirdParty { what: format!("{why} any more") });
-                    self.perform(now, &step, snapshot, out);
+                    self.state.track.vanished += 1;
+                    if self.state.track.vanished > 1 {
+                        self.state.track.performed = false;
+                        self.poll(now, why, out);
+                    } else {
+                        self.perform(now, &step, snapshot, out);
+                    }
                 } else {
                     self.poll(now, why, out);
                 }

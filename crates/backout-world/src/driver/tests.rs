@@ -1,0 +1,168 @@
+//! The driver with a world and a store in memory, in the test's own time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backout_core::machine::{Command, Outcome, State};
+use backout_core::plan::{Action, Pattern};
+use backout_core::replay::replay;
+use backout_core::units::Weight;
+use backout_judge::Windows;
+use tokio::task::JoinHandle;
+
+use super::testing::{Candidate, Memory, SmallWorld, Trouble, begin, brief};
+use super::{Ended, Handle, Limits, Start, Store, World, drive};
+
+struct Scene {
+    world: Arc<SmallWorld>,
+    store: Arc<Memory>,
+}
+
+impl Scene {
+    fn new(behaves: Candidate) -> Self {
+        Self { world: SmallWorld::new(&brief(), behaves), store: Arc::new(Memory::default()) }
+    }
+
+    fn drive(&self, start: Start) -> (Handle, JoinHandle<Ended>) {
+        let world: Arc<dyn World> = self.world.clone();
+        let store: Arc<dyn Store> = self.store.clone();
+        drive(start, world, store, Arc::new(Windows), Limits::default()).expect("it begins")
+    }
+
+    fn start(&self) -> (Handle, JoinHandle<Ended>) {
+        let (header, plan, started) = begin(&brief(), &self.world);
+        self.drive(Start::New { header: Box::new(header), plan, started })
+    }
+
+    async fn resume(&self) -> (Handle, JoinHandle<Ended>) {
+        match self.store.load().await.expect("memory answers") {
+            Some(kept) => self.drive(Start::Resumed(Box::new(kept))),
+            None => self.start(),
+        }
+    }
+
+    async fn replays(&self) -> State {
+        let journal = self.store.journal().await.expect("memory answers");
+        let state = replay(&journal.header, &journal.entries, Arc::new(Windows));
+        state.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+async fn at_rest(driven: JoinHandle<Ended>) -> State {
+    match driven.await.expect("the driver does not panic") {
+        Ended::AtRest(state) => *state,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_release_is_promoted_and_its_journal_replays() {
+    let scene = Scene::new(Candidate::Good);
+    let (_handle, driven) = scene.start();
+    let state = at_rest(driven).await;
+    assert_eq!(state.outcome, Some(Outcome::Promoted));
+    assert_eq!(scene.world.weight(), Weight::FULL);
+    assert_eq!(scene.replays().await, state);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_release_goes_back_and_its_journal_replays() {
+    let scene = Scene::new(Candidate::Bad);
+    let (_handle, driven) = scene.start();
+    let state = at_rest(driven).await;
+    assert_eq!(state.outcome, Some(Outcome::RolledBack(Pattern::Traffic)));
+    assert_eq!(scene.world.weight(), Weight::ZERO);
+    assert_eq!(scene.replays().await, state);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_that_never_comes_is_cancelled_with_no_traffic_moved() {
+    let scene = Scene::new(Candidate::NeverReady);
+    let (_handle, driven) = scene.start();
+    assert_eq!(at_rest(driven).await.outcome, Some(Outcome::Cancelled));
+    let moved = |action: &Action| matches!(action, Action::SetWeight { .. });
+    assert!(!scene.world.changes().iter().any(moved));
+}
+
+/// A driver that is killed after every number of stores, and resumed by another: the run ends as
+/// it would have.
+#[tokio::test(start_paused = true)]
+async fn killed_anywhere_it_ends_the_same() {
+    for behaves in [Candidate::Good, Candidate::Bad] {
+        let whole = Scene::new(behaves);
+        let expected = at_rest(whole.start().1).await.outcome;
+        // A good run has many alike; every third of its stores is enough.
+        let apart = if behaves == Candidate::Good { 3 } else { 1 };
+        for kill_after in (1..whole.store.stores()).step_by(apart) {
+            let scene = Scene::new(behaves);
+            let (handle, driven) = scene.start();
+            let mut state = handle.state();
+            while scene.store.stores() < kill_after && state.changed().await.is_ok() {}
+            driven.abort();
+            let _ = driven.await;
+            tokio::time::advance(Duration::from_secs(20)).await;
+            let (_handle, driven) = scene.resume().await;
+            let state = at_rest(driven).await;
+            assert_eq!(state.outcome, expected, "{behaves:?}, killed after {kill_after}");
+            assert_eq!(scene.replays().await, state);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_overtaken_stops() {
+    let scene = Scene::new(Candidate::Good);
+    let (handle, first) = scene.start();
+    handle.state().changed().await.expect("it stores");
+    let (_other, second) = scene.resume().await;
+    assert!(matches!(first.await.expect("no panic"), Ended::Overtaken));
+    assert_eq!(at_rest(second).await.outcome, Some(Outcome::Promoted));
+    scene.replays().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_tried_again_and_a_lost_answer_is_found_out() {
+    let scene = Scene::new(Candidate::Good);
+    let (handle, driven) = scene.start();
+    handle.state().changed().await.expect("it stores");
+    scene.store.trouble(&[Trouble::Fails, Trouble::AnswerLost, Trouble::Fails]);
+    assert_eq!(at_rest(driven).await.outcome, Some(Outcome::Promoted));
+    scene.replays().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_away_ends_the_drive_before_anything_is_done() {
+    let scene = Scene::new(Candidate::Good);
+    scene.store.trouble(&[Trouble::Fails; 500]);
+    let (_handle, driven) = scene.start();
+    assert!(matches!(driven.await.expect("no panic"), Ended::Failed(_)));
+    assert_eq!(scene.world.changes(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_taken_once_and_refused_with_the_reason() {
+    let scene = Scene::new(Candidate::Good);
+    let (handle, driven) = scene.start();
+    let mut state = handle.state();
+    state.wait_for(|state| state.weight > Weight::ZERO).await.expect("it gets there");
+    let refused = handle.command("1", Command::Promote).await.expect_err("nobody was asked");
+    assert!(refused.contains("nobody was asked"), "{refused}");
+    handle.command("2", Command::Rollback).await.expect("it is permitted");
+    handle.command("2", Command::Rollback).await.expect("it was taken already");
+    assert_eq!(at_rest(driven).await.outcome, Some(Outcome::RolledBack(Pattern::Traffic)));
+    assert!(
+        handle.command("3", Command::Pause).await.expect_err("it is over").contains("not driven")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_world_forgets_is_put_back_with_pauses_and_given_up_in_time() {
+    let scene = Scene::new(Candidate::BadAndForgotten);
+    let (_handle, driven) = scene.start();
+    let state = at_rest(driven).await;
+    assert_eq!(state.outcome, Some(Outcome::RolledBack(Pattern::Traffic)));
+    let put = |action: &&Action| matches!(action, Action::Quarantine { .. });
+    let times = scene.world.changes().iter().filter(put).count();
+    // Ten minutes of patience, a look every two seconds, and at most two writes per look.
+    assert!((2..=301).contains(&times), "{times}");
+}
