@@ -39,6 +39,21 @@ pub const REPLICAS: &str = "backout.dev/replicas";
 /// Annotation of an object of a set: the user's object that it was copied from.
 pub const COPIED_FROM: &str = "backout.dev/copied-from";
 
+/// Annotation of an object of a set: the policy that it is released by.
+pub const POLICY: &str = "backout.dev/policy";
+
+/// Annotation of an object of a set: a hash of what it was made as, without its size, so that a
+/// second attempt to create it can tell its own work from another's.
+pub const CONTENT: &str = "backout.dev/content";
+
+/// Annotation of a set's Deployment: its autoscaler as JSON. The autoscaler exists only while the
+/// set is at full size, and must be the same one every time.
+pub const AUTOSCALER: &str = "backout.dev/autoscaler";
+
+/// Annotation of the user's Deployment: the record of the release that it was adopted as, as JSON,
+/// so that an adoption that was cut short goes on with the same set.
+pub const ADOPTED: &str = "backout.dev/adopted";
+
 /// Annotations of the deployment's context: where a release comes from.
 pub mod context {
     /// Commit that was built.

@@ -1,0 +1,110 @@
+//! Changes the size of a set.
+
+use backout_core::machine::Precondition;
+use backout_core::plan::ScalePurpose as Purpose;
+use serde_json::{Value, json};
+
+use super::{Sets, build, ours, uid};
+use crate::failure::{Failure, Kind};
+use crate::kubernetes::names;
+use crate::kubernetes::objects::{self, AUTOSCALER, DEPLOYMENT};
+
+impl Sets {
+    /// Changes the size of a set. Capacity never makes it smaller; evidence and cleaning up never
+    /// make it larger, and take the autoscaler away first, which would make it larger again. At
+    /// the autoscaler's smallest size and above, capacity brings it back.
+    ///
+    /// # Errors
+    ///
+    /// If the set is another one, or asks for something else, than the precondition says; if it
+    /// does not exist and is to serve; or if the API server refuses.
+    pub async fn scale(
+        &self,
+        set: &str,
+        replicas: u32,
+        purpose: Purpose,
+        only: Option<Precondition>,
+    ) -> Result<(), Failure> {
+        let told = self.objects.in_words(DEPLOYMENT, set);
+        let Some(deployment) = self.deployment_of(set).await? else {
+            return match purpose {
+                Purpose::Capacity => {
+                    Err(Failure::new(Kind::Missing, format!("{told} does not exist")))
+                }
+                Purpose::Evidence | Purpose::CleanUp => Ok(()),
+            };
+        };
+        let desired = objects::count(&deployment["spec"]["replicas"], 1);
+        let (size, mark) = match purpose {
+            Purpose::Capacity => (desired.max(replicas), Value::Null),
+            Purpose::Evidence => (desired.min(replicas), json!("true")),
+            Purpose::CleanUp => (desired.min(replicas), as_it_is(&deployment)),
+        };
+        if purpose != Purpose::Capacity {
+            // The precondition is checked before anything is taken away.
+            check(&told, &deployment, size == desired, only)?;
+            self.drop_autoscaler(set).await?;
+        }
+        let marked = objects::label(&deployment, names::FAILED) == mark.as_str();
+        if size != desired || !marked {
+            check(&told, &deployment, size == desired, only)?;
+            let patch = json!({
+                "metadata": {
+                    "resourceVersion": deployment["metadata"]["resourceVersion"],
+                    "labels": {names::FAILED: mark},
+                },
+                "spec": {"replicas": size},
+            });
+            self.objects.merge(DEPLOYMENT, set, &patch).await?;
+        }
+        if purpose == Purpose::Capacity {
+            self.keep_autoscaler(&deployment, replicas).await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_autoscaler(&self, set: &str) -> Result<(), Failure> {
+        let labels = ours(&format!("{}={set}", names::RELEASE));
+        for autoscaler in self.objects.list(AUTOSCALER, &labels).await? {
+            let uid = autoscaler["metadata"]["uid"].as_str().unwrap_or_default();
+            self.objects.delete(AUTOSCALER, objects::name(&autoscaler), uid).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_autoscaler(&self, deployment: &Value, replicas: u32) -> Result<(), Failure> {
+        let Some(mut autoscaler) = build::autoscaler(deployment)? else { return Ok(()) };
+        if replicas < objects::count(&autoscaler["spec"]["minReplicas"], 1) {
+            // A part of full size is what the plan asks for: an autoscaler would make it more.
+            return Ok(());
+        }
+        autoscaler["metadata"]["ownerReferences"] =
+            deployment["metadata"]["ownerReferences"].clone();
+        self.ensure(&autoscaler).await
+    }
+}
+
+fn as_it_is(deployment: &Value) -> Value {
+    json!(objects::label(deployment, names::FAILED))
+}
+
+/// Whether the Deployment is still the one that was decided on. A change that was made already,
+/// by an attempt whose answer was lost, has moved the generation on, and is no reason to refuse.
+fn check(
+    told: &str,
+    deployment: &Value,
+    is_done: bool,
+    only: Option<Precondition>,
+) -> Result<(), Failure> {
+    let Some(only) = only else { return Ok(()) };
+    if uid(deployment) != only.uid {
+        let message = format!("{told} was deleted and made anew since it was decided on");
+        return Err(Failure::new(Kind::Failed, message));
+    }
+    let generation = deployment["metadata"]["generation"].as_u64().unwrap_or_default();
+    if generation != only.resource_version && !is_done {
+        let message = format!("{told} was changed since it was decided on");
+        return Err(Failure::new(Kind::Failed, message));
+    }
+    Ok(())
+}
