@@ -8,7 +8,8 @@ use super::Report;
 use crate::workspace::{cargo, crate_name, members, output_of};
 
 /// The crates with no clock, network, disk, environment or threads.
-pub(super) const PURE: &[&str] = &["backout-core", "backout-judge", "backout-sim"];
+pub(super) const PURE: &[&str] =
+    &["backout-core", "backout-judge", "backout-promql", "backout-sim"];
 
 /// Each of our crates and those of ours that it may depend on, in tests and builds too.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
@@ -20,13 +21,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("backout-core", &[]),
     ("backout-e2e", &["backout-controller", "backout-core", "backout-judge", "backout-world"]),
     ("backout-judge", &["backout-core"]),
-    ("backout-sim", &["backout-core", "backout-judge"]),
-    ("backout-world", &["backout-core", "backout-judge"]),
+    ("backout-promql", &[]),
+    ("backout-sim", &["backout-core", "backout-judge", "backout-promql"]),
+    ("backout-world", &["backout-core", "backout-judge", "backout-promql"]),
     ("xtask", &[]),
 ];
 
 /// What no pure crate may reach. `chrono` is missing from this list on purpose: promql-parser,
-/// which the simulator uses, brings it for its types. Our code cannot ask it for the time,
+/// which reads queries, brings it for its types. Our code cannot ask it for the time,
 /// because none of our crates depends on it.
 const FORBIDDEN: &[&str] = &[
     // Async runtimes and the layer below them.

@@ -7,6 +7,7 @@ mod deadlines;
 mod defaults;
 mod external;
 mod gate;
+mod metrics;
 mod rollback;
 mod signal;
 mod strategy;
@@ -20,8 +21,9 @@ use serde::{Deserialize, Serialize};
 pub use deadlines::{Deadlines, OnDeadline};
 pub use external::External;
 pub use gate::{Gate, SmokeTest};
+pub use metrics::{BasicAuthSecret, Metrics, Prometheus, SecretRef};
 pub use rollback::RollbackPolicy;
-pub use signal::{Quantiled, Query, Ratio, Signal, SignalKind, Threshold};
+pub use signal::{BucketUnit, Quantiled, Query, Ratio, Signal, SignalKind, Threshold};
 pub use strategy::{Analysis, Approval, BlueGreen, Canary, CanaryStep, Strategy};
 pub use traffic::{FlipCheck, FlipRule, Probe, Route, RouteKind, Traffic};
 pub use triggers::{NoData, NoDataAction, SharedCause, Triggers};
@@ -84,6 +86,9 @@ pub struct PolicySpec {
     pub strategy: Strategy,
     /// What is measured while the candidate serves.
     pub signals: Vec<Signal>,
+    /// Where measurements come from. A rehearsal needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
     /// When measurements count, and when they decide.
     #[serde(default)]
     pub triggers: Triggers,

@@ -62,6 +62,27 @@ pub struct Quantiled {
     pub histogram: Query,
     /// Which quantile, between 0 and 1.
     pub q: Quantile,
+    /// Unit of the `le` label. Default: seconds.
+    #[serde(default, skip_serializing_if = "BucketUnit::is_seconds")]
+    pub unit: BucketUnit,
+}
+
+/// Unit of a latency histogram's edges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BucketUnit {
+    /// Seconds, as Prometheus recommends.
+    #[default]
+    Seconds,
+    /// Milliseconds, as Istio, Linkerd and Envoy expose.
+    Milliseconds,
+}
+
+impl BucketUnit {
+    /// Whether it is the default.
+    const fn is_seconds(&self) -> bool {
+        matches!(self, Self::Seconds)
+    }
 }
 
 /// The highest value that is still good: a percentage or a latency, by its unit.

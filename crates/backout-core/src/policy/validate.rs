@@ -36,6 +36,7 @@ pub fn validate(policy: &ReleasePolicy) -> Vec<Breach> {
     environments(policy, &mut breaches);
     strategy(policy, &mut breaches);
     signals(policy, &mut breaches);
+    metrics(policy, &mut breaches);
     triggers(&policy.spec.triggers, &mut breaches);
     gates(policy, &mut breaches);
     breaches
@@ -200,6 +201,49 @@ fn empty_queries(kind: &SignalKind<'_>, here: &FieldPath, breaches: &mut Vec<Bre
             };
             breaches.push(Breach::new(path, "the query is empty", "write a PromQL query"));
         }
+    }
+}
+
+fn metrics(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
+    let Some(metrics) = &policy.spec.metrics else { return };
+    let server = &metrics.prometheus;
+    let path = spec().key("metrics").key("prometheus");
+    let rest =
+        ["http://", "https://"].iter().find_map(|scheme| server.address.strip_prefix(scheme));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if host.is_empty() {
+        breaches.push(Breach::new(
+            path.clone().key("address"),
+            "the address is not a URL with http:// or https://",
+            "write it as http://prometheus.monitoring:9090",
+        ));
+    } else if host.contains('@') {
+        breaches.push(Breach::new(
+            path.clone().key("address"),
+            "the address contains a user or password",
+            "put them into a Secret, and name it as `basicAuthSecret`",
+        ));
+    }
+    if server.bearer_token_secret.is_some() && server.basic_auth_secret.is_some() {
+        breaches.push(Breach::new(
+            path.clone().key("basicAuthSecret"),
+            "there are two ways to say who asks, and a request has room for one",
+            "remove `bearerTokenSecret` or `basicAuthSecret`",
+        ));
+    }
+    if server.insecure_skip_verify && server.ca_secret.is_some() {
+        breaches.push(Breach::new(
+            path.clone().key("insecureSkipVerify"),
+            "the certificates of `caSecret` are not looked at if any is believed",
+            "remove `insecureSkipVerify`",
+        ));
+    }
+    if server.timeout.is_zero() {
+        breaches.push(Breach::new(
+            path.key("timeout"),
+            "no query can be answered in no time",
+            "use 10s",
+        ));
     }
 }
 

@@ -99,7 +99,7 @@ fn replace(signal: &mut Signal) {
 
 /// A working signal of each kind, for a policy that lacks it.
 pub(super) fn standard(kind: &str) -> Option<Signal> {
-    use backout_core::policy::{Quantiled, Ratio, Threshold};
+    use backout_core::policy::{BucketUnit, Quantiled, Ratio, Threshold};
     use backout_core::units::{Latency, Name, Quantile, Share};
     let mut signal = Signal {
         name: Name::from_static("stand-in"),
@@ -116,7 +116,8 @@ pub(super) fn standard(kind: &str) -> Option<Signal> {
         "quantile" => {
             signal.name = Name::from_static("stand-in-latency");
             let q = Quantile::from_ppm(990_000)?;
-            signal.quantile = Some(Quantiled { histogram: Query::new(BUCKETS), q });
+            signal.quantile =
+                Some(Quantiled { histogram: Query::new(BUCKETS), q, unit: BucketUnit::Seconds });
             signal.max = Threshold::Latency(Latency::from_millis(500));
         }
         _ => {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use backout_core::document::nearest;
 use backout_core::snapshot::Arm;
-use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
+use backout_promql::Selector;
+use backout_promql::{METRIC_NAME, MatchOp, Matcher};
 
 use super::family::Family;
-use super::query::Selector;
 use super::series::{Exposed, Scene};
 
 /// Values of a label that are listed.

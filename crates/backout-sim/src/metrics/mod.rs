@@ -3,7 +3,6 @@
 
 mod explain;
 mod family;
-mod query;
 mod resolve;
 mod series;
 

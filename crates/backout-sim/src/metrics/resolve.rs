@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use backout_core::snapshot::Arm;
 use backout_core::units::Latency;
-use promql_parser::label::Matcher;
+use backout_promql::{Matcher, Selector};
 
 use super::explain::explain;
 use super::family::{Family, Measure, Unit};
-use super::query::{self, Selector};
 use super::series::{Code, Exposed, Identity, Scene, matches_edge};
 
 /// Both arms, in the order in which notes speak of them.
@@ -112,14 +111,14 @@ pub fn resolve(
     workload: &str,
     identities: &[Identity],
 ) -> Result<Resolved, String> {
-    let expr = query::parse(query)?;
+    let expr = backout_promql::parse(query)?;
     let scene = Scene { families, namespace, workload, identities };
-    let selectors = query::selectors(&expr);
+    let selectors = backout_promql::selectors(&expr);
     let exposed = scene.series(&ARMS, |name| selectors.iter().any(|one| one.is_named(name)));
     let mut union = Union::default();
     let found: Vec<bool> = selectors.iter().map(|selector| union.add(selector, &exposed)).collect();
     let mut each = found.iter();
-    let answers = query::answers(&expr, &mut |_| each.next().copied().unwrap_or(false));
+    let answers = backout_promql::answers(&expr, &mut |_| each.next().copied().unwrap_or(false));
     let mut resolved = union.into_resolved();
     resolved.note = note(&resolved, scene, &selectors, &found, answers);
     if !answers {

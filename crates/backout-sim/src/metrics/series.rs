@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backout_core::snapshot::Arm;
-use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
+use backout_promql::{METRIC_NAME, MatchOp, Matcher};
 
 use super::family::{Family, Label};
 

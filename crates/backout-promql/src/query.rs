@@ -20,7 +20,7 @@ const LONGEST_SECONDS: f64 = 1e12;
 ///
 /// # Errors
 /// When it is not PromQL, or too large to be handled. The message does not repeat the query.
-pub(super) fn parse(query: &str) -> Result<Expr, String> {
+pub fn parse(query: &str) -> Result<Expr, String> {
     if query.len() > LONGEST {
         return Err(format!("the query is longer than {LONGEST} bytes"));
     }
@@ -144,8 +144,10 @@ fn quoted(text: &str) -> String {
 
 /// A selector as alternatives, which are joined by `or`: within each, all matchers have to hold.
 /// The metric's name is a matcher as well.
-pub(super) struct Selector {
-    pub(super) alternatives: Vec<Vec<Matcher>>,
+#[derive(Clone, Debug)]
+pub struct Selector {
+    /// The alternatives; within each, all matchers have to hold.
+    pub alternatives: Vec<Vec<Matcher>>,
 }
 
 impl Selector {
@@ -163,7 +165,8 @@ impl Selector {
     }
 
     /// Whether it can select series of a metric with this name.
-    pub(super) fn is_named(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
         self.alternatives.iter().any(|matchers| {
             let mut names = matchers.iter().filter(|matcher| matcher.name == METRIC_NAME);
             names.all(|matcher| matcher.is_match(name))
@@ -172,7 +175,8 @@ impl Selector {
 }
 
 /// All selectors of a query, in its order.
-pub(super) fn selectors(expr: &Expr) -> Vec<Selector> {
+#[must_use]
+pub fn selectors(expr: &Expr) -> Vec<Selector> {
     let mut found = Vec::new();
     let _ = answers(expr, &mut |selector| {
         found.push(Selector::new(selector));
@@ -185,7 +189,7 @@ pub(super) fn selectors(expr: &Expr) -> Vec<Selector> {
 /// selector is asked about once, in the query's order.
 ///
 /// Most of PromQL answers nothing for nothing: what an operator finds on one side only is dropped.
-pub(super) fn answers(expr: &Expr, any: &mut dyn FnMut(&VectorSelector) -> bool) -> bool {
+pub fn answers(expr: &Expr, any: &mut dyn FnMut(&VectorSelector) -> bool) -> bool {
     match expr {
         Expr::VectorSelector(selector) => any(selector),
         Expr::MatrixSelector(matrix) => any(&matrix.vs),
