@@ -105,6 +105,22 @@ pub fn replicas_for(weight: Weight, full: u32) -> u32 {
     (u32::from(weight.as_percent()) * full).div_ceil(100).max(1)
 }
 
+/// Replicas of the candidate that come nearest to a weight beside so many stable ones, at least
+/// one, and the weight that they give. All traffic needs the full size and is exact.
+#[must_use]
+pub fn ratio_for(weight: Weight, stable: u32) -> (u32, Weight) {
+    let (percent, stable) = (u64::from(weight.as_percent()), u64::from(stable.max(1)));
+    if percent >= 100 {
+        return (u32::try_from(stable).unwrap_or(u32::MAX), Weight::FULL);
+    }
+    let rest = 100 - percent;
+    let replicas = ((2 * percent * stable + rest) / (2 * rest)).max(1);
+    let all = replicas + stable;
+    // Less than everything is never shown as everything, whatever rounding says.
+    let achieved = ((200 * replicas + all) / (2 * all)).min(99);
+    (u32::try_from(replicas).unwrap_or(u32::MAX), Weight::try_from(achieved).unwrap_or(weight))
+}
+
 /// What a migration means for the plan.
 enum Crossing {
     /// Going back stays possible.
@@ -380,7 +396,7 @@ impl Draft<'_> {
 
     fn create_set(&mut self) {
         let first = self.weights().first().copied().unwrap_or(Weight::FULL);
-        let replicas = replicas_for(first, self.replicas);
+        let (replicas, _) = self.size_for(first);
         self.push(
             "create-candidate",
             Stage::Prepare,
@@ -400,6 +416,15 @@ impl Draft<'_> {
         );
     }
 
+    /// Replicas of the candidate for a weight, and the weight that is had with them.
+    fn size_for(&self, weight: Weight) -> (u32, Weight) {
+        if self.brief.policy.spec.traffic.route.by_replicas() {
+            ratio_for(weight, self.replicas)
+        } else {
+            (replicas_for(weight, self.replicas), weight)
+        }
+    }
+
     fn weights(&self) -> Vec<Weight> {
         let strategy = &self.brief.policy.spec.strategy;
         strategy.canary.as_ref().map_or_else(
@@ -415,6 +440,10 @@ impl Draft<'_> {
             for (index, step) in canary.steps.iter().enumerate() {
                 let origin = origin.clone().index(index);
                 if let Some(weight) = step.set_weight {
+                    // So few replicas cannot tell this weight from the one before.
+                    if self.size_for(weight).1 <= self.weight {
+                        continue;
+                    }
                     self.judge_before_rise(&origin);
                     self.set_weight(weight, origin.key("setWeight"));
                 } else if let Some(analysis) = step.analyse {
@@ -451,10 +480,18 @@ impl Draft<'_> {
         }
     }
 
-    fn set_weight(&mut self, weight: Weight, origin: FieldPath) {
-        let replicas = replicas_for(weight, self.replicas);
-        let created =
-            replicas_for(self.weights().first().copied().unwrap_or(weight), self.replicas);
+    fn set_weight(&mut self, asked: Weight, origin: FieldPath) {
+        let (replicas, weight) = self.size_for(asked);
+        let (created, _) = self.size_for(self.weights().first().copied().unwrap_or(asked));
+        let why = if asked == weight {
+            "the strategy asks for it".to_owned()
+        } else {
+            format!(
+                "the strategy asks for {asked}; {replicas} of the candidate beside {} of the stable \
+                 release give {weight}",
+                self.replicas
+            )
+        };
         if replicas > created || self.weight > Weight::ZERO {
             self.push(
                 format!("scale-{}", weight.as_percent()),
@@ -487,7 +524,7 @@ impl Draft<'_> {
             Stage::Shift,
             Action::SetWeight { candidate: weight },
             Rest {
-                why: "the strategy asks for it".to_owned(),
+                why,
                 origin,
                 requires: vec![
                     Condition::Ready { arm: Arm::Candidate, replicas },
@@ -624,4 +661,62 @@ struct Rest {
     verification: Verification,
     inverse: Inverse,
     deadline: Deadline,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plan::testing;
+    use crate::policy::{Route, RouteKind, Split};
+
+    fn percent(percent: u8) -> Weight {
+        Weight::from_percent(percent).expect("a percentage")
+    }
+
+    #[test]
+    fn replicas_come_as_near_to_a_weight_as_they_can() {
+        assert_eq!(ratio_for(percent(5), 4), (1, percent(20)));
+        assert_eq!(ratio_for(percent(25), 3), (1, percent(25)));
+        assert_eq!(ratio_for(percent(50), 4), (4, percent(50)));
+        assert_eq!(ratio_for(percent(75), 4), (12, percent(75)));
+        assert_eq!(ratio_for(percent(100), 4), (4, Weight::FULL));
+        for stable in 0..200 {
+            for asked in 0..100 {
+                let (replicas, weight) = ratio_for(percent(asked), stable);
+                assert!(replicas >= 1 && weight > Weight::ZERO && weight < Weight::FULL);
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_by_replicas_has_only_weights_that_can_be_had() {
+        let mut brief = testing::brief();
+        let mut policy = (*brief.policy).clone();
+        policy.spec.traffic.route = Route {
+            kind: RouteKind::Service,
+            name: crate::units::Name::from_static("cart"),
+            by: Some(Split::Replicas),
+        };
+        let canary = policy.spec.strategy.canary.as_mut().expect("a canary");
+        let mut finer = canary.steps[0].clone();
+        finer.set_weight = Some(percent(25));
+        canary.steps.insert(1, finer);
+        brief.policy = Arc::new(policy);
+        let snapshot = testing::snapshot(&brief);
+        let plan = plan(&brief, &snapshot).expect("a plan");
+        let shown: Vec<String> = plan
+            .steps
+            .iter()
+            .filter(|step| {
+                matches!(
+                    step.action,
+                    Action::CreateSet { .. } | Action::Scale { .. } | Action::SetWeight { .. }
+                )
+            })
+            .map(|step| format!("{}: {} ({})", step.name, step.action, step.why))
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
 }

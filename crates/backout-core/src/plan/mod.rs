@@ -11,7 +11,7 @@ pub mod decide;
 pub mod forward;
 mod residue;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fmt;
 use std::sync::Arc;

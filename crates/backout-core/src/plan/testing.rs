@@ -51,7 +51,7 @@ fn release(version: &str, digit: &str) -> Release {
 }
 
 /// 1.0.0 serves, 1.1.0 is on its way: another image, another configuration commit.
-pub(super) fn brief() -> Brief {
+pub(crate) fn brief() -> Brief {
     Brief {
         policy: Arc::new(document::<ReleasePolicy>(POLICY)),
         environment: Name::from_static("production"),
@@ -61,7 +61,7 @@ pub(super) fn brief() -> Brief {
 }
 
 /// The world before the release, all well.
-pub(super) fn snapshot(brief: &Brief) -> Snapshot {
+pub(crate) fn snapshot(brief: &Brief) -> Snapshot {
     let now = Time::ZERO;
     let known = Fact::known(now, true);
     let modules = brief.stable.spec.infrastructure.iter();

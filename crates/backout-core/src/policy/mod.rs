@@ -25,7 +25,7 @@ pub use metrics::{BasicAuthSecret, Metrics, Prometheus, SecretRef};
 pub use rollback::RollbackPolicy;
 pub use signal::{BucketUnit, Quantiled, Query, Ratio, Signal, SignalKind, Threshold};
 pub use strategy::{Analysis, Approval, BlueGreen, Canary, CanaryStep, Strategy};
-pub use traffic::{FlipCheck, FlipRule, Probe, Route, RouteKind, Traffic};
+pub use traffic::{FlipCheck, FlipRule, Probe, Route, RouteKind, Split, Traffic};
 pub use triggers::{NoData, NoDataAction, SharedCause, Triggers};
 
 use crate::units::Name;

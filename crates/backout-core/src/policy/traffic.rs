@@ -28,6 +28,41 @@ pub struct Route {
     pub kind: RouteKind,
     /// Its name.
     pub name: Name,
+    /// How a Service gives a release traffic; other kinds have weights of their own. Default:
+    /// selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Split>,
+}
+
+/// How a Service gives a release traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Its selector names one release: all or nothing.
+    #[default]
+    Selector,
+    /// Its selector names both releases, and the number of replicas of each gives the share.
+    Replicas,
+}
+
+impl Route {
+    /// How a Service gives a release traffic; of no meaning for other kinds.
+    #[must_use]
+    pub fn split(&self) -> Split {
+        self.by.unwrap_or_default()
+    }
+
+    /// Whether the route can send a part of the traffic.
+    #[must_use]
+    pub fn carries_weights(&self) -> bool {
+        self.kind.carries_weights() || self.by_replicas()
+    }
+
+    /// Whether numbers of replicas give the share, so that only some shares can be had.
+    #[must_use]
+    pub fn by_replicas(&self) -> bool {
+        self.kind == RouteKind::Service && self.split() == Split::Replicas
+    }
 }
 
 /// Kinds of route.
@@ -37,14 +72,13 @@ pub enum RouteKind {
     HTTPRoute,
     /// Gateway API GRPCRoute: any weight.
     GRPCRoute,
-    /// A Service whose selector is switched: all or nothing.
+    /// A Service whose selector is switched: all or nothing, or by numbers of replicas.
     Service,
 }
 
 impl RouteKind {
-    /// Whether the route can send a part of the traffic.
-    #[must_use]
-    pub const fn carries_weights(self) -> bool {
+    /// Whether the object itself has weights.
+    const fn carries_weights(self) -> bool {
         match self {
             Self::HTTPRoute | Self::GRPCRoute => true,
             Self::Service => false,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Canary, CanaryStep, ReleasePolicy, SignalKind, Strategy, Triggers};
+use super::{Canary, CanaryStep, ReleasePolicy, Route, RouteKind, SignalKind, Strategy, Triggers};
 use crate::document::FieldPath;
 use crate::units::{Name, Share, Span, Weight};
 
@@ -34,6 +34,7 @@ fn spec() -> FieldPath {
 pub fn validate(policy: &ReleasePolicy) -> Vec<Breach> {
     let mut breaches = Vec::new();
     environments(policy, &mut breaches);
+    route(&policy.spec.traffic.route, &mut breaches);
     strategy(policy, &mut breaches);
     signals(policy, &mut breaches);
     metrics(policy, &mut breaches);
@@ -74,6 +75,16 @@ pub(crate) fn twins<'a>(
         } else {
             seen.insert(name, index);
         }
+    }
+}
+
+fn route(route: &Route, breaches: &mut Vec<Breach>) {
+    if route.by.is_some() && route.kind != RouteKind::Service {
+        breaches.push(Breach::new(
+            spec().key("traffic").key("route").key("by"),
+            format!("a route of kind {} has weights of its own", route.kind),
+            "remove `by`; only a route of kind Service has it",
+        ));
     }
 }
 
@@ -126,12 +137,15 @@ fn steps(policy: &ReleasePolicy, canary: &Canary, path: &FieldPath, breaches: &m
     let partial = canary.steps.iter().position(|step| {
         step.set_weight.is_some_and(|weight| weight > Weight::ZERO && weight < Weight::FULL)
     });
-    let kind = policy.spec.traffic.route.kind;
-    if let (Some(index), false) = (partial, kind.carries_weights()) {
+    let route = &policy.spec.traffic.route;
+    if let (Some(index), false) = (partial, route.carries_weights()) {
         breaches.push(Breach::new(
             path.clone().index(index).key("setWeight"),
-            format!("a {kind} cannot carry a part of the traffic"),
-            "use `blueGreen`, or a route of kind HTTPRoute",
+            format!(
+                "a {} whose selector is switched cannot carry a part of the traffic",
+                route.kind
+            ),
+            "use `blueGreen`, a route of kind HTTPRoute, or `by: replicas`",
         ));
     }
 }
@@ -292,6 +306,38 @@ fn gates(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
                 format!("gate `{}` is there twice, first at {path}[{first}]", gate.name()),
                 "remove one",
             ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::testing;
+    use crate::policy::Split;
+
+    fn breaches(kind: RouteKind, by: Option<Split>) -> Vec<Breach> {
+        let mut policy = (*testing::brief().policy).clone();
+        policy.spec.traffic.route.kind = kind;
+        policy.spec.traffic.route.by = by;
+        validate(&policy)
+    }
+
+    #[test]
+    fn only_a_service_says_by_what_it_splits() {
+        let told = breaches(RouteKind::HTTPRoute, Some(Split::Replicas));
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].path.to_string(), "spec.traffic.route.by");
+        assert!(breaches(RouteKind::HTTPRoute, None).is_empty());
+        assert!(breaches(RouteKind::Service, Some(Split::Replicas)).is_empty());
+    }
+
+    #[test]
+    fn a_selector_carries_no_part_of_the_traffic() {
+        for by in [None, Some(Split::Selector)] {
+            let told = breaches(RouteKind::Service, by);
+            assert_eq!(told.len(), 1);
+            assert!(told[0].help.contains("by: replicas"), "{}", told[0].help);
         }
     }
 }

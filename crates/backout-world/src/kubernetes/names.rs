@@ -29,6 +29,9 @@ pub const WEIGHT: &str = "backout.dev/candidate-weight";
 /// Annotation of a route: the set that is the candidate.
 pub const CANDIDATE: &str = "backout.dev/candidate";
 
+/// Annotation of a route: the set that is the stable release's.
+pub const STABLE: &str = "backout.dev/stable";
+
 /// Annotation of a route: the generation of the run that wrote it last. A write of an older
 /// generation of the same run is refused.
 pub const GENERATION: &str = "backout.dev/generation";

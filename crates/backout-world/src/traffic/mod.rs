@@ -5,9 +5,23 @@
 //! it, and takes an object over from the user and gives it back. Whether traffic really moved is
 //! not a provider's to say: probes and request counters show it.
 
+pub mod backends;
+pub mod endpoints;
+mod object;
+mod route;
+mod service;
+
+// xtask:traffic pub mod {snake};
+pub mod grpc_route;
+pub mod http_route;
+pub mod replicas;
+pub mod selector;
+
 use std::fmt;
+use std::sync::Arc;
 
 use backout_core::machine::Precondition;
+use backout_core::policy::{Route, RouteKind, Split};
 use backout_core::snapshot::RouteFacts;
 use backout_core::units::Weight;
 use futures::future::BoxFuture;
@@ -21,6 +35,10 @@ pub struct Arms {
     pub namespace: String,
     /// Name of the object.
     pub route: String,
+    /// Name of the user's Service that selects the workload. A route's backends that name it are
+    /// the ones that are taken over. `None`: the only Service that the route names. A Service
+    /// that is the route itself needs none.
+    pub service: Option<String>,
     /// Name of the workload: the value of the label that all sets of the policy share.
     pub workload: String,
     /// Name of the stable release's set, which is also the name of its Service.
@@ -64,6 +82,23 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// set. Does nothing when that was done already.
     fn adopt<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>>;
 
+    /// Settles on the arms' stable set, at promotion and after the way back: what the object notes,
+    /// and the Service that clients inside the cluster use, name it from then on. Refused unless
+    /// that set has all traffic already: settling moves no user traffic of the route.
+    fn follow<'a>(&'a self, arms: &'a Arms, fence: &'a Fence)
+    -> BoxFuture<'a, Result<(), Failure>>;
+
     /// Gives the object back as the user had it, and takes every note of ours away.
     fn detach<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>>;
+}
+
+/// The provider of a policy's route.
+#[must_use]
+pub fn provider(route: &Route, client: kube::Client) -> Arc<dyn Provider> {
+    match (route.kind, route.split()) {
+        (RouteKind::HTTPRoute, _) => Arc::new(http_route::HttpRoute::new(client)),
+        (RouteKind::GRPCRoute, _) => Arc::new(grpc_route::GrpcRoute::new(client)),
+        (RouteKind::Service, Split::Selector) => Arc::new(selector::Selector::new(client)),
+        (RouteKind::Service, Split::Replicas) => Arc::new(replicas::Replicas::new(client)),
+    }
 }
