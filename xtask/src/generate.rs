@@ -9,6 +9,12 @@ use crate::workspace::{cargo, output_of, root};
 
 /// Each generated file and the arguments that make `backout` print it.
 const GENERATED: &[(&str, &[&str])] = &[
+    ("charts/backout/files/crds/quarantine.yaml", &["install", "--definition", "Quarantine"]),
+    (
+        "charts/backout/files/crds/release-policy.yaml",
+        &["install", "--definition", "ReleasePolicy"],
+    ),
+    ("charts/backout/files/crds/release.yaml", &["install", "--definition", "Release"]),
     ("docs/exit-codes.md", &["help-page", "exit-codes"]),
     ("docs/faults.md", &["help-page", "faults"]),
     ("docs/oracles.md", &["help-page", "oracles"]),
@@ -19,7 +25,7 @@ const GENERATED: &[(&str, &[&str])] = &[
 ];
 
 /// Folders in which every file is generated.
-const GENERATED_ONLY: &[&str] = &["schemas"];
+const GENERATED_ONLY: &[&str] = &["charts/backout/files/crds", "schemas"];
 
 /// Writes every file of the table.
 pub(crate) fn write() -> Result<()> {

@@ -1,1 +1,8 @@
 //! Custom resources, their index and status, and leadership.
+
+pub mod events;
+pub mod install;
+pub mod resources;
+
+#[cfg(test)]
+mod cluster;

@@ -2,6 +2,7 @@
 
 mod explain;
 mod help_page;
+mod install;
 mod plan;
 mod schema;
 mod simulate;
@@ -38,6 +39,7 @@ enum Command {
     Plan(plan::Arguments),
     Explain(explain::Arguments),
     Schema(schema::Arguments),
+    Install(install::Arguments),
     #[command(hide = true)]
     HelpPage(help_page::Arguments),
 }
@@ -65,6 +67,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments, &terminal),
         Command::Explain(arguments) => explain::run(&arguments, &terminal),
         Command::Schema(arguments) => schema::run(&arguments, &terminal),
+        Command::Install(arguments) => install::run(&arguments, &terminal),
         Command::HelpPage(arguments) => help_page::run(&arguments, &terminal),
     };
     finish(result, &terminal).into()
