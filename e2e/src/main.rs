@@ -1,3 +1,143 @@
-//! A real cluster for tests, in a network namespace of its own.
+//! Runs clusters and scenarios. `backout-e2e --help` lists the subcommands.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
-fn main() {}
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use backout_e2e::cluster::process::tail;
+use backout_e2e::cluster::registry::APP;
+use backout_e2e::cluster::tools::Tools;
+use backout_e2e::cluster::{Cluster, isolation};
+use backout_e2e::scenarios::{SCENARIOS, demo};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+#[command(about = "A real cluster for tests")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Get the tools that are missing
+    Prepare,
+    /// Start a cluster with the demo, until Ctrl-C
+    Cluster,
+    /// Run scenarios, all if none is named
+    Run { names: Vec<String> },
+    /// The demo application
+    #[command(hide = true)]
+    App,
+    /// Do nothing until SIGTERM
+    #[command(hide = true)]
+    Pause,
+    /// One scenario, or the demo cluster if none is named, in namespaces of its own
+    #[command(hide = true)]
+    Inside { directory: PathBuf, scenario: Option<String> },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().task).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Prepare => Tools::prepare().map(drop),
+        Task::Cluster => {
+            Tools::prepare()?;
+            let folder = tempfile::tempdir().context("cannot make a folder")?;
+            // Ctrl-C reaches the inside too, which ends by itself; we stay to remove the folder.
+            let mut interrupt = signal(SignalKind::interrupt()).context("cannot await Ctrl-C")?;
+            let mut inside = isolation::command(&["inside".into(), folder.path().into()])?;
+            let mut inside = inside.spawn().context("cannot start setpriv and unshare")?;
+            loop {
+                tokio::select! {
+                    status = inside.wait() => {
+                        let status = status.context("cannot wait for the cluster")?;
+                        return if status.success() { Ok(()) } else { bail!("it failed: {status}") };
+                    }
+                    _ = interrupt.recv() => {}
+                }
+            }
+        }
+        Task::Run { names } => scenarios(&names).await,
+        Task::App => backout_e2e::app::run().await,
+        Task::Pause => until_told().await,
+        Task::Inside { directory, scenario } => inside(&directory, scenario.as_deref()).await,
+    }
+}
+
+async fn until_told() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot await SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot await Ctrl-C")?;
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    Ok(())
+}
+
+/// Runs scenarios one after another, each in namespaces of its own.
+async fn scenarios(names: &[String]) -> Result<()> {
+    for name in names {
+        if !SCENARIOS.iter().any(|(known, _)| known == name) {
+            let known: Vec<&str> = SCENARIOS.iter().map(|(known, _)| *known).collect();
+            bail!("no scenario is called {name}; there are: {}", known.join(", "));
+        }
+    }
+    Tools::prepare()?;
+    let (mut passed, mut failed) = (0_u32, 0_u32);
+    for (name, _) in SCENARIOS {
+        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let output = folder.path().join("scenario.log");
+        let log = std::fs::File::create(&output).context("cannot make a log")?;
+        let words: [OsString; 3] = ["inside".into(), folder.path().into(), (*name).into()];
+        let mut command = isolation::command(&words)?;
+        command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        let began = Instant::now();
+        let status = command.status().await.context("cannot start setpriv and unshare")?;
+        let took = began.elapsed().as_secs_f64();
+        if status.success() {
+            passed += 1;
+            println!("ok     {name} ({took:.1} s)");
+        } else {
+            failed += 1;
+            println!("FAILED {name} ({took:.1} s); logs: {}", folder.keep().display());
+            println!("{}", tail(&output));
+        }
+    }
+    println!("tests: {passed} passed, {failed} failed");
+    if failed > 0 { bail!("{failed} scenarios failed") } else { Ok(()) }
+}
+
+async fn inside(directory: &Path, scenario: Option<&str>) -> Result<()> {
+    let outside = isolation::enter()?;
+    let mut cluster = Cluster::start(directory, Tools::prepare()?).await?;
+    let Some(name) = scenario else {
+        let digest = cluster.registry.push(APP, "1.41.0", None);
+        demo::surroundings(&cluster.client()).await?;
+        demo::apply(&cluster.client(), &demo::deployment("checkout", 3, &digest)).await?;
+        println!("The cluster is up; Ctrl-C ends it. To use it from another terminal:");
+        let kubeconfig = cluster.kubeconfig();
+        println!(
+            "  nsenter --target {outside} --net --mount env KUBECONFIG={} kubectl get pods --namespace shop",
+            kubeconfig.display()
+        );
+        return until_told().await;
+    };
+    let known = SCENARIOS.iter().find(|(known, _)| *known == name);
+    let (_, scenario) = known.with_context(|| format!("no scenario is called {name}"))?;
+    scenario(&mut cluster).await
+}

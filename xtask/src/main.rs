@@ -1,6 +1,7 @@
 //! The project's own tasks. `cargo xtask help` lists them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod e2e;
 mod generate;
 mod invariants;
 mod new_rule;
@@ -19,6 +20,8 @@ The project's own tasks.
 Usage: cargo xtask <TASK>
 
   test [ARGS]         run every test and count them; ARGS go to `cargo test`
+  e2e [NAME...]       run scenarios on real clusters, all if none is named
+  cluster             start a real cluster with the demo, until Ctrl-C
   generate [--check]  write the generated files, or fail when one is out of date
   invariants          check what ARCHITECTURE.md promises
   new-fault NAME      add a fault to the simulator
@@ -41,6 +44,8 @@ fn main() -> ExitCode {
 fn run(args: &[&str]) -> Result<()> {
     match args {
         ["test", rest @ ..] => test::run(rest),
+        ["e2e", names @ ..] => e2e::scenarios(names),
+        ["cluster"] => e2e::cluster(),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         ["invariants"] => invariants::run(),
