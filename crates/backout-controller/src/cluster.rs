@@ -1,5 +1,5 @@
 //! What tests against a real API server share. They run when `BACKOUT_E2E_KUBECONFIG` names a
-//! kubeconfig, and say so when they do not.
+//! kubeconfig.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// The API server to test against, if one is named.
 pub(crate) async fn client() -> Option<Client> {
     let Some(path) = std::env::var_os("BACKOUT_E2E_KUBECONFIG") else {
-        eprintln!("skipped: BACKOUT_E2E_KUBECONFIG names no kubeconfig");
+        tracing::warn!("skipped: BACKOUT_E2E_KUBECONFIG names no kubeconfig");
         return None;
     };
     let kubeconfig = Kubeconfig::read_from(path).expect("the kubeconfig can be read");

@@ -310,7 +310,7 @@ impl Driver {
         let timer = async {
             match until_due {
                 Some(left) => tokio::time::sleep(left).await,
-                None => std::future::pending().await,
+                None => std::future::pending::<()>().await,
             }
         };
         let world = Arc::clone(&self.world);
@@ -319,7 +319,7 @@ impl Driver {
             if may_look {
                 world.changed().await;
             } else {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {

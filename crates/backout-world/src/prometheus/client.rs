@@ -267,7 +267,7 @@ impl Client {
                 .failed(format!("refuses us: {status}"))
                 .with_help("check the secret named by `bearerTokenSecret` or `basicAuthSecret`"),
             Unreadable::Foreign(_) if status == StatusCode::NOT_FOUND => self
-                .failed("has no Prometheus API at this address: 404 Not Found".to_owned())
+                .failed("has no Prometheus API at this address: 404 Not Found")
                 .with_help("write the path that the API is served under into the address"),
             Unreadable::Foreign(_) if !status.is_success() => {
                 self.failed(format!("answers {status}"))
@@ -278,7 +278,7 @@ impl Client {
         }
     }
 
-    fn failed(&self, what: String) -> Failure {
+    fn failed(&self, what: impl fmt::Display) -> Failure {
         Failure::new(Kind::Failed, format!("Prometheus at {} {what}", self.address))
     }
 }

@@ -38,7 +38,7 @@ pub fn classic(buckets: &[(Labels, u64)], unit: BucketUnit) -> Result<Vec<Bucket
         let known = by_series.entry(labels).or_default().entry(edge).or_default();
         *known = known.saturating_add(*counted);
     }
-    Ok(merged(by_series.into_values().map(rising).collect()))
+    Ok(merged(&by_series.into_values().map(rising).collect::<Vec<_>>()))
 }
 
 /// What native histograms counted within a window, summed; nothing when none has a sample there.
@@ -51,7 +51,7 @@ pub fn native(series: &[Series], window: Window, unit: BucketUnit) -> Option<Vec
         .iter()
         .filter_map(|series| native_growth(&series.histograms, window, unit))
         .collect();
-    (!grown.is_empty()).then(|| merged(grown))
+    (!grown.is_empty()).then(|| merged(&grown))
 }
 
 /// Sums native histograms that the server computed.
@@ -63,7 +63,7 @@ pub fn computed(histograms: &[NativeSample], times: f64, unit: BucketUnit) -> Ve
         scaled.buckets.iter_mut().for_each(|bucket| bucket.count *= times);
         cumulative(&scaled, unit)
     });
-    merged(scaled.collect())
+    merged(&scaled.collect::<Vec<_>>())
 }
 
 fn native_growth(
@@ -178,7 +178,7 @@ fn sum(one: &Cumulative, other: &Cumulative) -> Cumulative {
     edges.map(|edge| (*edge, at(one, *edge).saturating_add(at(other, *edge)))).collect()
 }
 
-fn merged(all: Vec<Cumulative>) -> Vec<Bucket> {
+fn merged(all: &[Cumulative]) -> Vec<Bucket> {
     let edges: std::collections::BTreeSet<Edge> =
         all.iter().flat_map(|counts| counts.keys().copied()).chain([Edge::Infinite]).collect();
     let bucket = |edge: Edge| Bucket {

@@ -173,7 +173,7 @@ pub(crate) fn without_notes() -> Map<String, Value> {
 }
 
 /// A merge patch of the metadata and, where it changes, the spec; `None` if nothing changes.
-pub(crate) fn patch(metadata: Map<String, Value>, spec: Option<Value>) -> Option<Value> {
+pub(crate) fn patch(metadata: &Map<String, Value>, spec: Option<Value>) -> Option<Value> {
     if metadata.is_empty() && spec.is_none() {
         return None;
     }

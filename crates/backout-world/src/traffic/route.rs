@@ -82,7 +82,7 @@ impl Routes {
             }
             let notes = Notes { original: None, arms, weight, fence: Some(fence) };
             let spec = (is != wanted).then(|| json!({ "rules": wanted }));
-            Ok(patch(notes.patch(object), spec))
+            Ok(patch(&notes.patch(object), spec))
         })
         .await?;
         // After the route: a client inside the cluster goes back no earlier than users do.
@@ -125,7 +125,7 @@ impl Routes {
             let notes =
                 Notes { original: Some(text), arms: &settled, weight: Weight::ZERO, fence: None };
             let spec = (is != wanted).then(|| json!({ "rules": wanted }));
-            Ok(patch(notes.patch(object), spec))
+            Ok(patch(&notes.patch(object), spec))
         })
         .await?;
         match users {
@@ -159,7 +159,7 @@ impl Routes {
             let notes =
                 Notes { original: None, arms: &settled, weight: Weight::ZERO, fence: Some(fence) };
             let spec = (is != wanted).then(|| json!({ "rules": wanted }));
-            Ok(patch(notes.patch(object), spec))
+            Ok(patch(&notes.patch(object), spec))
         })
         .await?;
         match users {
@@ -185,7 +185,7 @@ impl Routes {
                 .map_err(|message| at.failure(Kind::Refused, message))?;
             users = Some(original.service);
             let spec = (is != wanted).then(|| json!({ "rules": wanted }));
-            Ok(patch(without_notes(), spec))
+            Ok(patch(&without_notes(), spec))
         })
         .await?;
         match users {

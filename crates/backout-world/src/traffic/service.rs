@@ -108,7 +108,7 @@ pub(crate) async fn adopt(at: &Object, arms: &Arms) -> Result<(), Failure> {
             .with_help("give it the selector of the workload's own pods, then adopt it again")
         })?;
         let notes = Notes { original: Some(user), arms, weight: Weight::ZERO, fence: None };
-        Ok(patch(notes.patch(object), turned(&is, &of_set(&arms.stable))))
+        Ok(patch(&notes.patch(object), turned(&is, &of_set(&arms.stable))))
     })
     .await
 }
@@ -126,7 +126,7 @@ pub(crate) async fn point(at: &Object, arms: &Arms) -> Result<(), Failure> {
         let mut settled = arms.clone();
         settled.candidate = None;
         let notes = Notes { original: None, arms: &settled, weight: Weight::ZERO, fence: None };
-        Ok(patch(notes.patch(object), turned(&selector(object), &of_set(&arms.stable))))
+        Ok(patch(&notes.patch(object), turned(&selector(object), &of_set(&arms.stable))))
     })
     .await
 }
@@ -138,7 +138,7 @@ pub(crate) async fn detach(at: &Object) -> Result<(), Failure> {
         let is = selector(object);
         // A selector that someone changed meanwhile is theirs, and stays.
         let wanted = if is.keys().all(|key| ours(key)) { user } else { is.clone() };
-        Ok(patch(without_notes(), turned(&is, &wanted)))
+        Ok(patch(&without_notes(), turned(&is, &wanted)))
     })
     .await
 }
@@ -167,7 +167,7 @@ pub(crate) async fn write(
                 format!("it changed since it was read; it selects {}", told(&is)),
             ));
         }
-        Ok(patch(notes.patch(object), turned(&is, wanted)))
+        Ok(patch(&notes.patch(object), turned(&is, wanted)))
     })
     .await
 }
@@ -186,7 +186,7 @@ pub(crate) async fn follow(at: &Object, arms: &Arms, fence: &Fence) -> Result<()
         let settled = Arms { candidate: None, ..arms.clone() };
         let notes =
             Notes { original: None, arms: &settled, weight: Weight::ZERO, fence: Some(fence) };
-        Ok(patch(notes.patch(object), None))
+        Ok(patch(&notes.patch(object), None))
     })
     .await
 }

@@ -30,8 +30,8 @@ impl Drop for Cluster {
     }
 }
 
-/// The cluster, unless there is none to test against.
-pub(crate) async fn cluster(test: &str) -> Option<Cluster> {
+/// A client of the cluster, unless there is none to test against.
+pub(crate) async fn client(test: &str) -> Option<Client> {
     let Ok(path) = std::env::var("BACKOUT_E2E_KUBECONFIG") else {
         // Written past the test harness, which would swallow it when the test passes.
         let told = writeln!(
@@ -45,7 +45,12 @@ pub(crate) async fn cluster(test: &str) -> Option<Cluster> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .expect("the kubeconfig is one");
-    let client = Client::try_from(config).expect("a client can be made of it");
+    Some(Client::try_from(config).expect("a client can be made of it"))
+}
+
+/// The cluster, unless there is none to test against.
+pub(crate) async fn cluster(test: &str) -> Option<Cluster> {
+    let client = client(test).await?;
     let namespace = format!("{test}-{:08x}", rand::random::<u32>());
     node(&client, &namespace).await;
     let kubelet = tokio::spawn(kubelet(client.clone(), namespace.clone()));

@@ -188,6 +188,10 @@ impl Provider for Noting {
         Box::pin(self.note("adopt", arms))
     }
 
+    fn follow<'a>(&'a self, _: &'a Arms, _: &'a Fence) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async { Err(Failure::new(Kind::Missing, "not asked for here")) })
+    }
+
     fn detach<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.note("detach", arms))
     }

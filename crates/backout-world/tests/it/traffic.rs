@@ -10,18 +10,10 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams}
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
+use crate::cluster::client;
+
 fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
-}
-
-async fn client() -> Option<kube::Client> {
-    let Ok(path) = std::env::var("BACKOUT_E2E_KUBECONFIG") else {
-        println!("skipped: BACKOUT_E2E_KUBECONFIG is not set");
-        return None;
-    };
-    let file = kube::config::Kubeconfig::read_from(path).expect("a kubeconfig");
-    let config = kube::Config::from_custom_kubeconfig(file, &Default::default()).await;
-    Some(kube::Client::try_from(config.expect("a configuration")).expect("a client"))
 }
 
 async fn create(client: &kube::Client, kind: &ApiResource, namespace: &str, object: Value) {
@@ -113,7 +105,7 @@ async fn namespace(client: &kube::Client, name: &str) {
 
 #[tokio::test]
 async fn a_selector_is_switched_and_given_back() {
-    let Some(client) = client().await else { return };
+    let Some(client) = client("selector").await else { return };
     namespace(&client, "by-selector").await;
     let api = Api::namespaced_with(client.clone(), "by-selector", &resource("", "v1", "Service"));
     let provider = Selector::new(client.clone());
@@ -123,7 +115,7 @@ async fn a_selector_is_switched_and_given_back() {
 
 #[tokio::test]
 async fn an_http_route_moves_and_is_given_back() {
-    let Some(client) = client().await else { return };
+    let Some(client) = client("http-route").await else { return };
     let definition = json!({ "metadata": { "name": "httproutes.gateway.networking.k8s.io",
             "annotations": { "api-approved.kubernetes.io": "unapproved, a test's" } },
         "spec": { "group": "gateway.networking.k8s.io", "scope": "Namespaced",

@@ -43,7 +43,8 @@ const POLICIES: [Variant; 20] = [
     (
         "analysis first",
         |spec| {
-            spec["strategy"]["canary"]["steps"] = json!([{ "analyse": "5m" }, { "setWeight": 100 }])
+            spec["strategy"]["canary"]["steps"] =
+                json!([{ "analyse": "5m" }, { "setWeight": 100 }]);
         },
         "nothing can be analysed before",
     ),

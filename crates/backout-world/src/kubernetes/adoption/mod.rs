@@ -286,6 +286,7 @@ impl Adoption<'_> {
             workload: self.sets.deployment.clone(),
             stable: stable.to_owned(),
             candidate: None,
+            service: self.sets.service().map(str::to_owned),
         }
     }
 

@@ -76,6 +76,12 @@ impl Sets {
         self
     }
 
+    /// The user's Service that was chosen, if one was.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
     /// Creates every object of the release's set that does not exist yet. What exists and was made
     /// the same is left as it is, so that a call that was cut short can be made again.
     ///
