@@ -18,7 +18,7 @@ use super::answer::{Labels, Sample, Series};
 /// window began. It is how long Prometheus itself remembers a series that is not scraped.
 const LOOKBACK: Span = Span::from_mins(5);
 
-/// How long before a window samples are read: a window more than [`LOOKBACK`], for series that are
+/// How long before a window samples are read: a window more than `LOOKBACK`, for series that are
 /// scraped more rarely than windows are long, but never more than an hour.
 #[must_use]
 pub fn lookback(window: Window) -> Span {
