@@ -114,6 +114,12 @@ pub struct SetFacts {
     pub ready: u32,
     /// Digests that the pods run, by container.
     pub running: Arc<BTreeMap<Name, Digest>>,
+    /// Who refused its pods for good, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// What its pods wait for, which may pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
 }
 
 /// Configuration in one environment.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Gate;
-use crate::snapshot::{Arm, Snapshot};
+use crate::snapshot::{Arm, SetFacts, Snapshot};
 use crate::units::{Digest, Name, Span, Weight};
 
 /// Why a set is scaled.
@@ -228,6 +228,9 @@ fn created(snapshot: &Snapshot, replicas: u32, digests: &BTreeMap<Name, Digest>)
         None => Progress::Unknown("the candidate's set could not be read".to_owned()),
         Some(None) => Progress::NotYet("the candidate's set does not exist".to_owned()),
         Some(Some(set)) => {
+            if let Some(refused) = &set.refused {
+                return Progress::Never(refused.clone());
+            }
             for (container, recorded) in digests {
                 match set.running.get(container) {
                     Some(running) if running == recorded => {}
@@ -239,12 +242,14 @@ fn created(snapshot: &Snapshot, replicas: u32, digests: &BTreeMap<Name, Digest>)
                         ));
                     }
                     None => {
-                        return Progress::NotYet(format!("container {container} has not started"));
+                        let told = format!("container {container} has not started");
+                        return Progress::NotYet(with_reason(told, set));
                     }
                 }
             }
             if set.ready < replicas {
-                return Progress::NotYet(format!("{} of {replicas} replicas are ready", set.ready));
+                let told = format!("{} of {replicas} replicas are ready", set.ready);
+                return Progress::NotYet(with_reason(told, set));
             }
             Progress::Met
         }
@@ -262,7 +267,8 @@ fn scaled(snapshot: &Snapshot, arm: Arm, replicas: u32, purpose: Purpose) -> Pro
             Progress::Met
         }
         (Some(set), Purpose::Capacity) => {
-            Progress::NotYet(format!("{} of {replicas} replicas of {arm} are ready", set.ready))
+            let told = format!("{} of {replicas} replicas of {arm} are ready", set.ready);
+            Progress::NotYet(with_reason(told, set))
         }
         (Some(set), Purpose::Evidence | Purpose::CleanUp) if set.desired <= replicas => {
             Progress::Met
@@ -270,6 +276,14 @@ fn scaled(snapshot: &Snapshot, arm: Arm, replicas: u32, purpose: Purpose) -> Pro
         (Some(set), Purpose::Evidence | Purpose::CleanUp) => {
             Progress::NotYet(format!("the set of {arm} still has {} replicas", set.desired))
         }
+    }
+}
+
+/// What is missing, with what the pods wait for, where that is known.
+fn with_reason(told: String, set: &SetFacts) -> String {
+    match set.refused.as_ref().or(set.waiting.as_ref()) {
+        Some(why) => format!("{told}: {why}"),
+        None => told,
     }
 }
 

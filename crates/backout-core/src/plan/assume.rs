@@ -44,6 +44,8 @@ pub fn assume(action: &Action, snapshot: &mut Snapshot, reached: &mut Reached) {
                     desired: *replicas,
                     ready: *replicas,
                     running: Arc::clone(digests),
+                    refused: None,
+                    waiting: None,
                 });
             }
         }

@@ -84,6 +84,8 @@ pub(crate) fn snapshot(brief: &Brief) -> Snapshot {
                     desired: 4,
                     ready: 4,
                     running: Arc::new(BTreeMap::new()),
+                    refused: None,
+                    waiting: None,
                 }),
             ),
             candidate: Fact::known(now, None),

@@ -88,5 +88,7 @@ fn facts(set: &Set) -> SetFacts {
         desired: set.desired,
         ready: set.ready,
         running: Arc::clone(&set.running),
+        refused: None,
+        waiting: None,
     }
 }

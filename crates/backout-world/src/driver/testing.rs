@@ -86,6 +86,8 @@ impl SmallWorld {
             desired: 4,
             ready: 4,
             running: Arc::new(running),
+            refused: None,
+            waiting: None,
         };
         let inside = Inside {
             weight: Weight::ZERO,
@@ -162,6 +164,8 @@ impl SmallWorld {
                     desired: *replicas,
                     ready,
                     running: Arc::clone(digests),
+                    refused: None,
+                    waiting: None,
                 });
             }
             Action::Scale { arm, replicas, purpose } => {

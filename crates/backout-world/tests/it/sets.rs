@@ -12,7 +12,7 @@ use backout_world::failure::{Failure, Kind};
 use backout_world::kubernetes::adoption::{Adoption, Stage};
 use backout_world::kubernetes::names;
 use backout_world::kubernetes::quarantine::{Entry, Quarantine};
-use backout_world::kubernetes::set::{Observed, Sets};
+use backout_world::kubernetes::set::Sets;
 use backout_world::traffic::{Arms, Fence, Provider};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -115,17 +115,17 @@ fn sets(cluster: &Cluster) -> Sets {
     Sets::new(cluster.client.clone(), &cluster.namespace, "checkout", "checkout")
 }
 
-async fn observe(sets: &Sets, set: &str) -> Observed {
+async fn observe(sets: &Sets, set: &str) -> SetFacts {
     sets.observe(set).await.expect("the set can be read").expect("the set exists")
 }
 
 async fn ready_set(cluster: &Cluster, sets: &Sets, set: &str, wanted: u32) -> SetFacts {
     cluster
         .until(&format!("{set} has {wanted} ready pods"), || async {
-            observe(sets, set).await.facts.ready == wanted
+            observe(sets, set).await.ready == wanted
         })
         .await;
-    observe(sets, set).await.facts
+    observe(sets, set).await
 }
 
 fn only(facts: &SetFacts) -> Precondition {
@@ -275,7 +275,7 @@ async fn candidate(cluster: &Cluster, sets: &Sets) {
     assert!(other.message.contains("differs in data.currency"), "{other}");
     assert!(!other.message.contains("USD"), "values are not told");
 
-    let uid = observe(sets, &set).await.facts.uid;
+    let uid = observe(sets, &set).await.uid;
     let only = |uid| Precondition { uid, resource_version: 0 };
     let wrong = sets.remove(&set, only(uid ^ 1)).await;
     assert_eq!(wrong.expect_err("it is another one").kind, Kind::Refused);
@@ -337,10 +337,10 @@ async fn what_keeps_pods_from_running_is_told() {
     let set = broken.set_name();
     cluster
         .until("the image cannot be pulled", || async {
-            observe(&sets, &set).await.condition.waiting.is_some()
+            observe(&sets, &set).await.waiting.is_some()
         })
         .await;
-    let waiting = observe(&sets, &set).await.condition.waiting.expect("it waits");
+    let waiting = observe(&sets, &set).await.waiting.expect("it waits");
     assert!(waiting.contains("cannot pull its image (ImagePullBackOff)"), "{waiting}");
 
     let policy = json!({"metadata": {"labels": {
@@ -353,11 +353,9 @@ async fn what_keeps_pods_from_running_is_told() {
     sets.create(&refused, 1, None).await.expect("a Deployment is not a pod");
     let set = refused.set_name();
     cluster
-        .until("pods are refused", || async {
-            observe(&sets, &set).await.condition.refused.is_some()
-        })
+        .until("pods are refused", || async { observe(&sets, &set).await.refused.is_some() })
         .await;
-    let told = observe(&sets, &set).await.condition.refused.expect("they are refused");
+    let told = observe(&sets, &set).await.refused.expect("they are refused");
     assert!(told.contains("violates PodSecurity"), "{told}");
 }
 

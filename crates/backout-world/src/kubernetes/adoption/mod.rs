@@ -265,7 +265,7 @@ impl Adoption<'_> {
         let Some(seen) = self.sets.observe(stable).await? else { return Ok(()) };
         let pods = self.own_pods(&deployment).await?;
         for (container, digest) in pods.first().map(set::digests).unwrap_or_default() {
-            if let Some(served) = seen.facts.running.get(&container)
+            if let Some(served) = seen.running.get(&container)
                 && *served != digest
             {
                 progress(Stage::Note(format!(
@@ -295,14 +295,14 @@ impl Adoption<'_> {
             let Some(seen) = self.sets.observe(set).await? else {
                 return Ok(Err(format!("set {set} does not exist")));
             };
-            if let Some(refused) = seen.condition.refused {
+            if let Some(refused) = seen.refused {
                 return Err(Failure::new(Kind::Refused, format!("set {set}: {refused}")));
             }
-            if seen.facts.ready >= wanted {
+            if seen.ready >= wanted {
                 return Ok(Ok(()));
             }
-            let why = seen.condition.waiting.map(|why| format!(": {why}")).unwrap_or_default();
-            Ok(Err(format!("{} of {wanted} pods of set {set} are ready{why}", seen.facts.ready)))
+            let why = seen.waiting.map(|why| format!(": {why}")).unwrap_or_default();
+            Ok(Err(format!("{} of {wanted} pods of set {set} are ready{why}", seen.ready)))
         })
         .await
     }

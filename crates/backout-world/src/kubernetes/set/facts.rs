@@ -13,23 +13,14 @@ use crate::failure::Failure;
 use crate::kubernetes::names;
 use crate::kubernetes::objects::{self, POD, REPLICA_SET};
 
-/// What is observed of a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
-    /// What the engine is told. `resource_version` is the Deployment's generation, which changes
-    /// with what is asked for, and not with its status.
-    pub facts: SetFacts,
-    /// What keeps its pods from running.
-    pub condition: SetCondition,
-}
-
 impl Sets {
-    /// Observes a set; `None` if there is none.
+    /// Observes a set; `None` if there is none. `resource_version` is the Deployment's generation,
+    /// which changes with what is asked for, and not with its status.
     ///
     /// # Errors
     ///
     /// If it cannot be read.
-    pub async fn observe(&self, set: &str) -> Result<Option<Observed>, Failure> {
+    pub async fn observe(&self, set: &str) -> Result<Option<SetFacts>, Failure> {
         let Some(deployment) = self.deployment_of(set).await? else { return Ok(None) };
         // ReplicaSets and pods carry the labels of the pod template, which says nothing of who
         // manages the set.
@@ -42,7 +33,7 @@ impl Sets {
     /// A set as the engine is told of it.
     pub async fn facts(&self, set: &str, as_of: Time) -> Fact<Option<SetFacts>> {
         match self.observe(set).await {
-            Ok(observed) => Fact::known(as_of, observed.map(|observed| observed.facts)),
+            Ok(observed) => Fact::known(as_of, observed),
             Err(failure) => Fact::Unknown { reason: failure.in_full() },
         }
     }
@@ -61,19 +52,21 @@ impl Sets {
     }
 }
 
-fn observed(deployment: &Value, replica_sets: &[Value], pods: &[Value]) -> Observed {
+fn observed(deployment: &Value, replica_sets: &[Value], pods: &[Value]) -> SetFacts {
     let newest = newest(deployment, replica_sets);
     let pods = newest.map(|newest| pods_of(newest, pods)).unwrap_or_default();
     let ready_pods = pods.iter().filter(|pod| is_ready(pod)).count();
     let told = objects::count(&deployment["status"]["readyReplicas"], 0);
-    let facts = SetFacts {
+    let SetCondition { refused, waiting } = SetCondition::of(deployment, newest, &pods);
+    SetFacts {
         uid: uid(deployment),
         resource_version: deployment["metadata"]["generation"].as_u64().unwrap_or_default(),
         desired: objects::count(&deployment["spec"]["replicas"], 1),
         ready: told.min(u32::try_from(ready_pods).unwrap_or(u32::MAX)),
         running: Arc::new(running(&recorded(deployment), &pods)),
-    };
-    Observed { facts, condition: SetCondition::of(deployment, newest, &pods) }
+        refused,
+        waiting,
+    }
 }
 
 /// The ReplicaSet that makes the Deployment's pods now.

@@ -19,8 +19,7 @@ use kube::Client;
 use serde_json::Value;
 
 pub use build::ReleaseOwner;
-pub use condition::SetCondition;
-pub use facts::Observed;
+use condition::SetCondition;
 pub(super) use facts::{digests, newest, pods_of};
 
 use self::build::Order;
