@@ -2,11 +2,13 @@
 //!
 //! - [`driver`]: runs the machine live.
 //! - [`kubernetes`]: names and labels of our objects, release sets, what a cluster refuses.
+//! - [`probe`]: requests through the route, counted by who answers.
 //! - [`prometheus`]: what a policy's signals measured.
 //! - [`traffic`]: the objects that move traffic; one provider, one file.
 
 pub mod driver;
 pub mod failure;
 pub mod kubernetes;
+pub mod probe;
 pub mod prometheus;
 pub mod traffic;

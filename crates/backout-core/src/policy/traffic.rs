@@ -113,9 +113,14 @@ pub struct FlipCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Probe {
-    /// Address behind the route.
+    /// Address behind the route, with http:// or https://. For a GRPCRoute its path is a method,
+    /// such as /shop.Cart/Version, that is called with an empty message.
     pub url: String,
-    /// Response header that carries the release's version.
+    /// Host that is asked for, where the address is the gateway's own. Default: the address's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Response header that names the release which answered: the value of the pod's label
+    /// `backout.dev/release`, or the release's version.
     pub header: String,
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Canary, CanaryStep, ReleasePolicy, Route, RouteKind, SignalKind, Strategy, Triggers};
+use super::{
+    Canary, CanaryStep, FlipCheck, FlipRule, Probe, ReleasePolicy, Route, RouteKind, SignalKind,
+    Strategy, Triggers,
+};
 use crate::document::FieldPath;
 use crate::units::{Name, Share, Span, Weight};
 
@@ -35,6 +38,9 @@ pub fn validate(policy: &ReleasePolicy) -> Vec<Breach> {
     let mut breaches = Vec::new();
     environments(policy, &mut breaches);
     route(&policy.spec.traffic.route, &mut breaches);
+    if let FlipRule::Check(FlipCheck { probe: Some(probe), .. }) = &policy.spec.traffic.verify {
+        self::probe(probe, &mut breaches);
+    }
     strategy(policy, &mut breaches);
     signals(policy, &mut breaches);
     metrics(policy, &mut breaches);
@@ -86,6 +92,44 @@ fn route(route: &Route, breaches: &mut Vec<Breach>) {
             "remove `by`; only a route of kind Service has it",
         ));
     }
+}
+
+fn probe(probe: &Probe, breaches: &mut Vec<Breach>) {
+    let path = spec().key("traffic").key("verify").key("probe");
+    let mut breach = |field: &str, message: &str, help: &str| {
+        breaches.push(Breach::new(path.clone().key(field), message, help));
+    };
+    match host_of(&probe.url) {
+        None => breach(
+            "url",
+            "the address is not a URL with http:// or https://",
+            "write it as http://checkout.shop/version",
+        ),
+        Some(host) if host.contains('@') => breach(
+            "url",
+            "the address contains a user or password, which the policy would show to everyone",
+            "probe a path that needs none",
+        ),
+        Some(_) => {}
+    }
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
+    if !plain(&probe.url) || probe.url.contains('#') {
+        breach("url", "a URL that is sent has no spaces and no `#`", "write it percent-encoded");
+    }
+    let of_a_host = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    if probe.host.as_ref().is_some_and(|host| host.is_empty() || !host.chars().all(of_a_host)) {
+        breach("host", "this is not the name of a host", "write it as checkout.example.com");
+    }
+    let of_a_header = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if probe.header.is_empty() || !probe.header.chars().all(of_a_header) {
+        breach("header", "this is not the name of a header", "write it as x-release");
+    }
+}
+
+/// The host of a URL, with its port and whatever else stands there.
+fn host_of(url: &str) -> Option<&str> {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme))?;
+    rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())
 }
 
 fn strategy(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
@@ -222,9 +266,7 @@ fn metrics(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
     let Some(metrics) = &policy.spec.metrics else { return };
     let server = &metrics.prometheus;
     let path = spec().key("metrics").key("prometheus");
-    let rest =
-        ["http://", "https://"].iter().find_map(|scheme| server.address.strip_prefix(scheme));
-    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let host = host_of(&server.address).unwrap_or_default();
     if host.is_empty() {
         breaches.push(Breach::new(
             path.clone().key("address"),
@@ -330,6 +372,36 @@ mod tests {
         assert_eq!(told[0].path.to_string(), "spec.traffic.route.by");
         assert!(breaches(RouteKind::HTTPRoute, None).is_empty());
         assert!(breaches(RouteKind::Service, Some(Split::Replicas)).is_empty());
+    }
+
+    #[test]
+    fn a_probe_can_be_sent() {
+        let told = |url: &str, host: Option<&str>, header: &str| {
+            let mut policy = (*testing::brief().policy).clone();
+            policy.spec.traffic.verify = FlipRule::Check(FlipCheck {
+                probe: Some(Probe {
+                    url: url.to_owned(),
+                    host: host.map(str::to_owned),
+                    header: header.to_owned(),
+                }),
+                within: crate::units::Limit::Within(Span::from_secs(60)),
+            });
+            let told = validate(&policy);
+            told.iter().map(|breach| breach.path.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told("http://shop/version", None, "x-release"), "");
+        assert_eq!(told("https://10.0.0.1:8443/v?a=b", Some("shop.example:80"), "X-Release"), "");
+        let field = |name: &str| format!("spec.traffic.verify.probe.{name}");
+        for url in ["", "shop/version", "ftp://shop", "http:///version", "http://me:pw@shop/"] {
+            assert_eq!(told(url, None, "x-release"), field("url"), "{url}");
+        }
+        for url in ["http://shop/a b", "http://shop/#top", "http://shop/\u{e9}"] {
+            assert_eq!(told(url, None, "x-release"), field("url"), "{url}");
+        }
+        assert_eq!(told("http://shop", Some(""), "x-release"), field("host"));
+        assert_eq!(told("http://shop", Some("a/b"), "x-release"), field("host"));
+        assert_eq!(told("http://shop", None, ""), field("header"));
+        assert_eq!(told("http://shop", None, "x-release:"), field("header"));
     }
 
     #[test]
