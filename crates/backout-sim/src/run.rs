@@ -112,27 +112,9 @@ pub fn header(brief: &Brief, scenario: &str, seed: u64) -> Header {
         environment: brief.environment.clone(),
         stable: brief.stable.reference(),
         candidate: brief.candidate.reference(),
-        strategy: strategy_in_words(brief),
+        strategy: brief.strategy_in_words(),
         rehearsal: Some(Rehearsal { scenario: scenario.to_owned(), seed }),
         live: None,
-    }
-}
-
-/// The strategy in one line, such as `canary 5 > 25 > 100`.
-#[must_use]
-pub fn strategy_in_words(brief: &Brief) -> String {
-    let strategy = &brief.policy.spec.strategy;
-    match &strategy.canary {
-        Some(canary) => {
-            let weights: Vec<_> = canary
-                .steps
-                .iter()
-                .filter_map(|step| step.set_weight)
-                .map(|weight| weight.as_percent().to_string())
-                .collect();
-            format!("canary {}", weights.join(" > "))
-        }
-        None => "blue/green".to_owned(),
     }
 }
 

@@ -1,14 +1,18 @@
 //! The adapters behind the engine: they observe and perform, and never decide.
 //!
 //! - [`driver`]: runs the machine live.
+//! - [`live`]: the world of one run, joined from the adapters.
 //! - [`kubernetes`]: names and labels of our objects, release sets, what a cluster refuses.
 //! - [`probe`]: requests through the route, counted by who answers.
 //! - [`prometheus`]: what a policy's signals measured.
+//! - [`store`]: runs as they are kept in the cluster.
 //! - [`traffic`]: the objects that move traffic; one provider, one file.
 
 pub mod driver;
 pub mod failure;
 pub mod kubernetes;
+pub mod live;
 pub mod probe;
 pub mod prometheus;
+pub mod store;
 pub mod traffic;

@@ -38,6 +38,7 @@ impl Machine {
                     self.enter(now, out);
                 }
             }
+            Command::Seal => self.step_done(now, "another release is to follow", out),
             Command::Abort | Command::Rollback => {
                 let cause = Cause::Operator { command: command.to_string() };
                 self.go_back(now, cause, out);
@@ -73,6 +74,19 @@ impl Machine {
                 _ => self.permits_going_back(),
             },
             Command::Rollback => self.permits_going_back(),
+            Command::Seal => self.permits_seal(),
+        }
+    }
+
+    fn permits_seal(&self) -> Result<(), String> {
+        let keeps = matches!(
+            self.state.track.step().map(|step| &step.action),
+            Some(Action::KeepPrevious { .. })
+        );
+        match self.state.phase {
+            Phase::Forward if keeps => Ok(()),
+            Phase::Ended => Err("the rollout has ended".to_owned()),
+            _ => Err("the release is not promoted yet".to_owned()),
         }
     }
 

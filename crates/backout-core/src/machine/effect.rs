@@ -175,6 +175,8 @@ pub enum Command {
     Abort,
     /// Go back, also after promotion.
     Rollback,
+    /// Let the previous release go before its time, because another release is to follow.
+    Seal,
 }
 
 impl fmt::Display for Command {
@@ -185,6 +187,7 @@ impl fmt::Display for Command {
             Self::Resume => "resume",
             Self::Abort => "abort",
             Self::Rollback => "rollback",
+            Self::Seal => "seal",
         })
     }
 }

@@ -296,6 +296,23 @@ impl Brief {
         )
     }
 
+    /// How the policy shifts traffic, in words.
+    #[must_use]
+    pub fn strategy_in_words(&self) -> String {
+        match &self.policy.spec.strategy.canary {
+            Some(canary) => {
+                let weights: Vec<_> = canary
+                    .steps
+                    .iter()
+                    .filter_map(|step| step.set_weight)
+                    .map(|weight| weight.as_percent().to_string())
+                    .collect();
+                format!("canary {}", weights.join(" > "))
+            }
+            None => "blue/green".to_owned(),
+        }
+    }
+
     /// Names and limits of the policy's signals.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ fn stops(record: &Entry) -> bool {
     let Entry::Commanded { command } = record else { return false };
     match command {
         Command::Pause | Command::Abort | Command::Rollback => true,
-        Command::Promote | Command::Resume => false,
+        Command::Promote | Command::Resume | Command::Seal => false,
     }
 }
 

@@ -39,6 +39,8 @@ struct Standing {
     paused: bool,
     /// The step is done, and the next one waits for the end of the pause.
     stands: bool,
+    /// The previous release is kept ready.
+    keeps: bool,
     /// A step waits for a person's answer.
     asks: bool,
     /// A way back ended without success.
@@ -92,6 +94,7 @@ impl Standing {
             promoted: state.reached.promoted,
             paused: state.paused,
             stands: state.track.at == At::Paused,
+            keeps: matches!(step, Some(Action::KeepPrevious { .. })),
             asks: matches!(step, Some(Action::Approve { .. })) && state.track.at == At::Waiting,
             failed: matches!(state.outcome, Some(Outcome::RollbackFailed(_))),
         }
@@ -116,6 +119,7 @@ impl Standing {
                 (can_go_back && !self.promoted, "there is no rollout that could be given up")
             }
             Command::Rollback => (can_go_back, "there is nothing to go back from"),
+            Command::Seal => (forward && self.keeps, "no previous release is kept ready"),
         };
         (!permitted).then_some(why)
     }

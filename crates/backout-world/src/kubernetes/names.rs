@@ -14,6 +14,9 @@ pub const RELEASE: &str = "backout.dev/release";
 /// sets of one policy.
 pub const WORKLOAD: &str = "backout.dev/workload";
 
+/// Label of every ConfigMap that a run is kept in: the release's name.
+pub const RUN: &str = "backout.dev/run";
+
 /// Label of a set that is kept as evidence after it failed.
 pub const FAILED: &str = "backout.dev/failed";
 

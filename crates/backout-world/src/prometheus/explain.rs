@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use backout_core::judgement::Window;
 use backout_core::units::Time;
 use backout_promql::{Expr, METRIC_NAME, Matcher, printed};
+use futures::future::BoxFuture;
 
 use super::answer::Answer;
 use super::client::cut;
@@ -17,13 +18,13 @@ const MOST_QUERIES: usize = 6;
 /// Values of a label that are listed.
 const LISTED: usize = 6;
 
+/// Asks a query at a time.
+pub(super) type Ask<'a> =
+    dyn Fn(String, Time) -> BoxFuture<'a, Result<Answer, Failure>> + Send + Sync + 'a;
+
 /// Explains why a query found nothing within a window. The first of its selectors that selects
 /// nothing is explained. `ask` asks a query at a time; what cannot be asked is left out.
-pub(super) async fn explain(
-    expr: Option<&Expr>,
-    window: Window,
-    ask: impl AsyncFn(String, Time) -> Result<Answer, Failure>,
-) -> String {
+pub(super) async fn explain(expr: Option<&Expr>, window: Window, ask: &Ask<'_>) -> String {
     let selectors = expr.map(backout_promql::selectors).unwrap_or_default();
     let at = Time::from_millis(window.end.as_millis().saturating_sub(1));
     let length = window.end.since(window.start);

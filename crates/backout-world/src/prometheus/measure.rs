@@ -12,6 +12,7 @@ use backout_core::policy::{BucketUnit, Query, SignalKind};
 use backout_core::snapshot::{Arm, PerArm};
 use backout_core::units::{Share, Span, Time};
 use backout_promql::{Counter, Shape};
+use futures::FutureExt as _;
 use futures::future::join_all;
 use tokio::sync::Semaphore;
 
@@ -141,8 +142,8 @@ impl Prometheus {
         if found.value.is_some() || found.note.is_some() {
             return found;
         }
-        let ask = async |query: String, at: Time| self.ask(&query, at).await;
-        Found::none(explain::explain(single.matched.as_ref(), single.asked.window, ask).await)
+        let ask = |query: String, at: Time| async move { self.ask(&query, at).await }.boxed();
+        Found::none(explain::explain(single.matched.as_ref(), single.asked.window, &ask).await)
     }
 
     async fn ask(&self, query: &str, at: Time) -> Result<Answer, Failure> {

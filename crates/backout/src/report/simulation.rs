@@ -11,7 +11,6 @@ use backout_core::policy::{ApiVersion, ReleasePolicy};
 use backout_core::units::{Span, Time};
 use backout_sim::faults::SeenBy;
 use backout_sim::rehearse::{Class, Project, Rehearsed};
-use backout_sim::run::strategy_in_words;
 use serde::Serialize;
 
 use crate::cli::Output;
@@ -56,7 +55,7 @@ impl Setting {
             environment: brief.environment.to_string(),
             stable: brief.stable.spec.version.clone(),
             candidate: brief.candidate.spec.version.clone(),
-            strategy: strategy_in_words(brief),
+            strategy: brief.strategy_in_words(),
             consecutive_windows: spec.triggers.consecutive,
             window_ms: spec.triggers.window.as_millis(),
             harm_budget: spec.rollback.harm_budget,

@@ -7,17 +7,17 @@ use crate::kubernetes::objects::name;
 /// What keeps a set's pods from running. Pods are made by a controller: what an admission webhook
 /// says about them, or a quota, nobody hears who only creates a Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SetCondition {
+pub(super) struct SetCondition {
     /// Who refused the pods, and why: trying again gives the same answer.
-    pub refused: Option<String>,
+    pub(super) refused: Option<String>,
     /// What the pods wait for; may pass.
-    pub waiting: Option<String>,
+    pub(super) waiting: Option<String>,
 }
 
 impl SetCondition {
     /// What the Deployment, its ReplicaSet and its pods say.
     #[must_use]
-    pub fn of(deployment: &Value, replica_set: Option<&Value>, pods: &[&Value]) -> Self {
+    pub(super) fn of(deployment: &Value, replica_set: Option<&Value>, pods: &[&Value]) -> Self {
         let mut condition = Self::default();
         for object in [Some(deployment), replica_set].into_iter().flatten() {
             let Some(message) = told(object, "ReplicaFailure", "True") else { continue };

@@ -19,7 +19,6 @@ use kube::Client;
 use serde_json::Value;
 
 pub use build::ReleaseOwner;
-use condition::SetCondition;
 pub(super) use facts::{digests, newest, pods_of};
 
 use self::build::Order;
