@@ -3,6 +3,7 @@
 pub mod events;
 pub mod install;
 pub mod resources;
+pub mod status;
 
 #[cfg(test)]
 mod cluster;

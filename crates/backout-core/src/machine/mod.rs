@@ -23,7 +23,7 @@ pub use effect::{
     Request, SignalMeasured, TimerReason,
 };
 pub use share::{probes_needed, share_fits};
-pub use state::{At, Phase, State, Track};
+pub use state::{At, Judged, Phase, State, Track};
 pub use watch::{Alarm, Rule, Series, Watch, limit_in_words};
 
 use crate::journal::Event;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::effect::{EffectId, Outcome, Request, TimerReason};
 use super::watch::Watch;
+use crate::journal::SignalSeen;
+use crate::judgement::Window;
 use crate::plan::decide::Reached;
 use crate::plan::{Cause, Decision, Plan, Residue, Step};
 use crate::snapshot::Snapshot;
@@ -60,6 +62,22 @@ pub struct State {
     pub wrote_route: Option<Time>,
     /// How often traffic was moved back again after someone else moved it.
     pub reasserted: u32,
+    /// The newest window that was judged. It stays when the signals are no longer under watch: it
+    /// says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Arc<Judged>>,
+}
+
+/// A window that was judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Judged {
+    /// The window.
+    pub window: Window,
+    /// Share of the candidate during it.
+    pub weight: Weight,
+    /// Every signal, in the policy's order.
+    pub signals: Vec<SignalSeen>,
 }
 
 /// A plan and where it stands.
@@ -189,6 +207,7 @@ impl State {
             last_step: Time::ZERO,
             wrote_route: None,
             reasserted: 0,
+            judged: None,
         }
     }
 

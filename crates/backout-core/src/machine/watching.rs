@@ -1,8 +1,10 @@
 //! Signals while the candidate serves: windows in, alarms and evidence out.
 
+use std::sync::Arc;
+
 use super::Machine;
 use super::effect::{EffectResult, Effects, Request, TimerReason};
-use super::state::{At, Phase};
+use super::state::{At, Judged, Phase};
 use super::watch::{Alarm, Watch, limit_in_words};
 use crate::journal::Event;
 use crate::judgement::{Judgement, Limit as SignalLimit, Verdict, Window};
@@ -62,13 +64,12 @@ impl Machine {
             EffectResult::Measured(measured) if measured.len() == self.rules.len() => measured,
             other => missing(&self.rules, super::in_words(&other).as_deref()),
         };
-        let policy = std::sync::Arc::clone(&self.brief.policy);
+        let policy = Arc::clone(&self.brief.policy);
         watch.take(window, measured, &self.rules, &policy.spec.triggers, &*self.judge);
-        out.records.push(Event::Judged {
-            window,
-            weight: self.state.weight,
-            signals: watch.seen(&self.rules),
-        });
+        let (weight, signals) = (self.state.weight, watch.seen(&self.rules));
+        let judged = Judged { window, weight, signals: signals.clone() };
+        self.state.judged = Some(Arc::new(judged));
+        out.records.push(Event::Judged { window, weight, signals });
         self.state.watch = Some(watch);
         self.next_window(out);
         match self.state.phase {
@@ -86,7 +87,7 @@ impl Machine {
     /// Traffic stays on the candidate while it should recover. If it is still bad, nobody waits for
     /// the deadline: a person is paged at once.
     fn recovery_judged(&mut self, now: Time, out: &mut Effects) {
-        let policy = std::sync::Arc::clone(&self.brief.policy);
+        let policy = Arc::clone(&self.brief.policy);
         let alarm =
             self.state.watch.as_ref().and_then(|watch| watch.alarm(now, &policy.spec.triggers));
         if let Some(Alarm::Bad(index)) = alarm {
@@ -99,7 +100,7 @@ impl Machine {
 
     /// Reacts to an alarm; says whether there was one.
     fn alarmed(&mut self, now: Time, out: &mut Effects) -> bool {
-        let policy = std::sync::Arc::clone(&self.brief.policy);
+        let policy = Arc::clone(&self.brief.policy);
         let alarm =
             self.state.watch.as_ref().and_then(|watch| watch.alarm(now, &policy.spec.triggers));
         match alarm {
