@@ -1,7 +1,8 @@
-//! Custom resources, their index and status, and leadership.
+//! Custom resources, leadership, and what the controller says about itself and its runs.
 
 pub mod events;
 pub mod install;
+pub mod lead;
 pub mod resources;
 pub mod status;
 
