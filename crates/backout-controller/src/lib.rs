@@ -1,9 +1,13 @@
 //! Custom resources, leadership, and what the controller says about itself and its runs.
 
+pub mod adopt;
+pub mod api;
 pub mod events;
 pub mod install;
 pub mod lead;
+pub mod manager;
 pub mod resources;
+pub mod rollout;
 pub mod status;
 
 #[cfg(test)]

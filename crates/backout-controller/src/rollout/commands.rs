@@ -67,7 +67,9 @@ async fn take(object: &DynamicObject, publisher: &Publisher, handle: &Handle) {
                     match tokio::time::timeout(LIMIT, handle.command(id, command)).await {
                         Ok(Ok(())) => "taken".to_owned(),
                         Ok(Err(why)) => format!("refused: {why}"),
-                        Err(_) => "no answer; look at the status before it is given again".to_owned(),
+                        Err(_) => {
+                            "no answer; look at the status before it is given again".to_owned()
+                        }
                     }
                 }
             };

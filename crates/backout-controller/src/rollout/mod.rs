@@ -3,6 +3,7 @@
 mod commands;
 mod publish;
 mod subject;
+mod watched;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 pub use commands::{COMMAND_PREFIX, annotation, parse_command};
 pub use publish::Publisher;
 pub use subject::{ENVIRONMENT, Subject, SubjectError};
+pub use watched::Listener;
 
 use crate::resources::ReleaseStatus;
 
@@ -55,7 +57,7 @@ pub enum LeadError {
 impl LeadError {
     /// Whether trying the same again later could help. What cannot be helped ends the release.
     #[must_use]
-    pub const fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         match self {
             Self::Subject(error) => error.may_pass(),
             Self::World(_) => true,
@@ -87,7 +89,8 @@ pub enum Led {
     Over(Box<State>),
 }
 
-/// Leads the rollout of a release: begins it, or takes it up from what is stored.
+/// Leads the rollout of a release: begins it, or takes it up from what is stored. `listener` hears
+/// what is stored of it.
 ///
 /// # Errors
 ///
@@ -97,6 +100,7 @@ pub async fn lead(
     namespace: &str,
     release: &str,
     options: &Options,
+    listener: Listener,
 ) -> Result<Led, LeadError> {
     let object = subject::release_object(client, namespace, release).await?;
     let owner = subject::owner(&object);
@@ -106,7 +110,7 @@ pub async fn lead(
         Some(kept) => stored_brief(kept)?,
         None => (Subject::read(client, namespace, object.clone()).await?.brief(), Timestamp::now()),
     };
-    let publisher = Publisher::new(client.clone(), &object, options.identity.clone(), started);
+    let publisher = Publisher::new(client, &object, options.identity.clone(), started);
     if let Some(kept) = &kept
         && is_over(&kept.stored.state)
     {
@@ -126,6 +130,7 @@ pub async fn lead(
         Some(kept) => Start::Resumed(Box::new(kept)),
         None => live::begin(&world, started).await?,
     };
+    let store = watched::WatchedStore::new(store, listener);
     let (handle, task) =
         driver::drive(start, world, Arc::new(store), Arc::new(Windows), options.limits)
             .map_err(LeadError::Stored)?;
@@ -145,13 +150,11 @@ pub async fn lead(
 }
 
 /// Nothing more happens, unless a way back that failed is tried again by a person.
-const fn is_over(state: &State) -> bool {
+fn is_over(state: &State) -> bool {
     state.is_at_rest() && state.pending.is_empty()
 }
 
-fn stored_brief(
-    kept: &Kept,
-) -> Result<(Arc<backout_core::plan::Brief>, Timestamp), LeadError> {
+fn stored_brief(kept: &Kept) -> Result<(Arc<backout_core::plan::Brief>, Timestamp), LeadError> {
     let live = kept.stored.header.live.as_ref().ok_or_else(|| {
         LeadError::Stored(PlanError::Policy("it does not say what it was made for".to_owned()))
     })?;
@@ -179,6 +182,6 @@ fn told_time(started: Timestamp, time: Time) -> String {
 }
 
 /// The status as an object has it.
-fn status_of(object: &kube::core::DynamicObject) -> ReleaseStatus {
+pub(crate) fn status_of(object: &kube::core::DynamicObject) -> ReleaseStatus {
     serde_json::from_value(object.data["status"].clone()).unwrap_or_default()
 }

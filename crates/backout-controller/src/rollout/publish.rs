@@ -42,7 +42,7 @@ impl Publisher {
     /// A publisher for this Release. `identity` is who drives it.
     #[must_use]
     pub fn new(
-        client: Client,
+        client: &Client,
         release: &DynamicObject,
         identity: String,
         started: Timestamp,
@@ -51,7 +51,7 @@ impl Publisher {
         let mut last = status_of(release);
         last.driver = Some(identity);
         Self {
-            objects: api::objects(&client, namespace, Resource::Release),
+            objects: api::objects(client, namespace, Resource::Release),
             name: release.metadata.name.clone().unwrap_or_default(),
             generation: release.metadata.generation.unwrap_or_default(),
             started,

@@ -6,7 +6,7 @@ use backout_core::plan::Brief;
 use backout_core::policy::ReleasePolicy;
 use backout_core::release::Release;
 use backout_core::units::Name;
-use backout_world::failure::{Failure, Kind};
+use backout_world::failure::Failure;
 use backout_world::kubernetes::set::ReleaseOwner;
 use kube::Client;
 use kube::core::DynamicObject;

@@ -12,10 +12,10 @@ use crate::resources::{Condition, ConditionStatus, ConditionType};
 
 /// What a condition says, without its times.
 pub(super) struct Said {
-    kind: ConditionType,
-    status: ConditionStatus,
-    reason: &'static str,
-    message: String,
+    pub(super) kind: ConditionType,
+    pub(super) status: ConditionStatus,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
 }
 
 /// What the state says about each type of condition.

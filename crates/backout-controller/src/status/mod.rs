@@ -2,6 +2,7 @@
 //! comes out.
 
 mod conditions;
+mod not_led;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use backout_core::machine::{Outcome, Phase, State};
 use backout_core::plan::{Action, Cause, Choice, Direction};
 use backout_core::units::Time;
 
+pub use not_led::not_led;
 pub use standing::Standing;
 
 use crate::resources::{ReleaseStatus, SignalStatus};

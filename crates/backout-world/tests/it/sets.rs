@@ -207,6 +207,7 @@ async fn a_workload_is_adopted_released_and_given_back() {
         sets: &sets,
         provider: &provider,
         route: "checkout",
+        record: None,
         ready_within: Duration::from_secs(60),
         drain: Duration::from_millis(10),
     };
@@ -296,6 +297,7 @@ async fn an_adoption_that_was_cut_short_goes_on() {
         sets: &sets,
         provider: &provider,
         route: "checkout",
+        record: None,
         ready_within,
         drain: Duration::ZERO,
     };

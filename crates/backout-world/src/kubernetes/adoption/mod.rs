@@ -67,6 +67,8 @@ pub struct Adoption<'a> {
     pub provider: &'a dyn Provider,
     /// Name of the object that moves its traffic.
     pub route: &'a str,
+    /// The record of what runs, if there is one. Otherwise one is made of what the pods say.
+    pub record: Option<&'a Release>,
     /// How long pods may take until they are ready.
     pub ready_within: Duration,
     /// How long requests that are on their way may take.
@@ -139,7 +141,11 @@ impl Adoption<'_> {
         let namespace: Name = objects.namespace().parse().map_err(|error| {
             Failure::new(Kind::Refused, format!("namespace {}: {error}", objects.namespace()))
         })?;
-        let release = record::derive(deployment, &pods, &namespace)?;
+        let derived = record::derive(deployment, &pods, &namespace)?;
+        let release = match self.record {
+            Some(record) => record::checked(record, &derived)?,
+            None => derived,
+        };
         let replicas = objects::count(&deployment["spec"]["replicas"], 1);
         let record = serde_json::to_string(&release).map_err(|error| {
             Failure::new(Kind::Failed, format!("{told}: its record cannot be written: {error}"))

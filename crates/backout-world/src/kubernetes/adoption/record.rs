@@ -68,6 +68,31 @@ pub(super) fn derive(
     })
 }
 
+/// A person's record of what runs, if it tells the same images as the pods.
+///
+/// # Errors
+///
+/// If a container runs another digest than the record says.
+pub(super) fn checked(record: &Release, derived: &Release) -> Result<Release, Failure> {
+    for running in &derived.spec.images {
+        let recorded = record.spec.images.iter().find(|image| image.name == running.name);
+        if recorded.is_none_or(|recorded| recorded.digest != running.digest) {
+            let told = recorded.map_or("nothing", |recorded| recorded.digest.short());
+            let message = format!(
+                "container {} runs {}, and release {} records {told}",
+                running.name,
+                running.digest.short(),
+                record.metadata.name
+            );
+            return Err(Failure::new(Kind::Refused, message)
+                .with_help("name the record of what runs now, or leave it out"));
+        }
+    }
+    let mut record = record.clone();
+    record.metadata.namespace = derived.metadata.namespace.clone();
+    Ok(record)
+}
+
 fn parse(workload: &Name, suffix: &str) -> Result<Name, Failure> {
     format!("{workload}-{suffix}").parse().map_err(|error| {
         Failure::new(Kind::Refused, format!("Deployment {workload}: metadata.name: {error}"))

@@ -74,6 +74,12 @@ impl Sets {
         self
     }
 
+    /// Name of the user's Deployment.
+    #[must_use]
+    pub fn workload(&self) -> &str {
+        &self.deployment
+    }
+
     /// The user's Service that was chosen, if one was.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
