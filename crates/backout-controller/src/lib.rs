@@ -12,3 +12,5 @@ pub mod status;
 
 #[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod stand_in;

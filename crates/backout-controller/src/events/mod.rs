@@ -1,12 +1,14 @@
 //! Kubernetes Events: what a run's journal says, for `kubectl describe`.
 
 mod queue;
+mod sender;
 
 use backout_core::journal::Event;
 use backout_core::machine::{Outcome, Request};
 use backout_core::plan::{Action, Choice};
 
 pub use queue::Queue;
+pub use sender::{Outbox, Sender};
 
 /// Longest note that the API server accepts, in bytes.
 pub const LONGEST_NOTE: usize = 1024;

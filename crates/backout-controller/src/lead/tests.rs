@@ -1,23 +1,18 @@
 //! Candidates against a server that keeps one Lease as an API server does, and that can be made to
 //! hang or to refuse; and against a real API server.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::Method;
 use k8s_openapi::jiff::{Span, Timestamp};
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{Leadership, Timing, held_by};
+use crate::stand_in::{self, Asked, refusal};
 
 const QUICK: Timing = Timing {
     lease: Duration::from_secs(2),
@@ -47,23 +42,10 @@ struct Server {
 
 impl Server {
     async fn start() -> (Arc<Self>, Client) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
         let server = Arc::new(Self { kept: Mutex::default(), mood: Mutex::new(Mood::Works) });
         let shared = Arc::clone(&server);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let server = Arc::clone(&shared);
-                let service = service_fn(move |request| Arc::clone(&server).answer(request));
-                tokio::spawn(async move {
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await
-                });
-            }
-        });
-        let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
-        (server, Client::try_from(config).expect("a client"))
+        let client = stand_in::start(move |asked| Arc::clone(&shared).answer(asked)).await;
+        (server, client)
     }
 
     fn set(&self, mood: Mood) {
@@ -85,27 +67,20 @@ impl Server {
         }));
     }
 
-    async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let method = request.method().clone();
-        let body = request.into_body().collect().await.expect("a body").to_bytes();
+    async fn answer(self: Arc<Self>, asked: Asked) -> (u16, Value) {
         let mood = *self.mood.lock().expect("no panic");
-        let (code, answer) = match mood {
-            Mood::Fails => (500, status(500)),
-            Mood::Works | Mood::Hangs => self.perform(&method, &body),
+        let answer = match mood {
+            Mood::Fails => (500, refusal(500)),
+            Mood::Works | Mood::Hangs => self.perform(&asked.method, &asked.body),
         };
         if mood == Mood::Hangs {
             std::future::pending::<()>().await;
         }
-        let answer = Full::new(Bytes::from(answer.to_string()));
-        Ok(Response::builder().status(code).body(answer).expect("a response"))
+        answer
     }
 
-    fn perform(&self, method: &Method, body: &[u8]) -> (u16, Value) {
+    fn perform(&self, method: &Method, sent: &Value) -> (u16, Value) {
         let now = self.kept.lock().expect("no panic").1.clone();
-        let sent: Value = serde_json::from_slice(body).unwrap_or_default();
         match (method, now) {
             (&Method::GET, Some(now)) => return (200, now),
             (&Method::POST, None) => self.write(&sent["spec"]),
@@ -114,21 +89,11 @@ impl Server {
             {
                 self.write(&sent["spec"]);
             }
-            (&Method::POST | &Method::PUT, Some(_)) => return (409, status(409)),
-            _ => return (404, status(404)),
+            (&Method::POST | &Method::PUT, Some(_)) => return (409, refusal(409)),
+            _ => return (404, refusal(404)),
         }
         (200, self.kept.lock().expect("no panic").1.clone().expect("it was written"))
     }
-}
-
-fn status(code: u16) -> Value {
-    let reason = match code {
-        404 => "NotFound",
-        409 => "Conflict",
-        _ => "InternalError",
-    };
-    json!({ "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code,
-            "reason": reason, "message": "as the test wants it" })
 }
 
 fn candidate(client: &Client, name: &str) -> Leadership {
