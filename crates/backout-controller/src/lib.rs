@@ -1,4 +1,4 @@
-//! Custom resources, leadership, and what the controller says about itself and its runs.
+//! Custom resources, leadership, rollouts, and what the controller says about itself and its runs.
 
 pub mod adopt;
 pub mod api;
@@ -8,6 +8,7 @@ pub mod lead;
 pub mod manager;
 pub mod resources;
 pub mod rollout;
+pub mod serve;
 pub mod status;
 
 #[cfg(test)]
