@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod api;
+pub mod conditions;
 pub mod events;
 pub mod install;
 pub mod lead;

@@ -1,0 +1,110 @@
+//! Stable words for why an object is as it is.
+
+use std::fmt;
+
+use backout_world::failure::{Failure, Kind};
+
+/// What was looked for or asked when something failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// What the object itself says.
+    Spec,
+    /// The workload that a policy names.
+    Deployment,
+    /// The route that moves its traffic.
+    Route,
+    /// Where signals are measured.
+    Prometheus,
+    /// Anything else.
+    Other,
+}
+
+/// Why an object is ready, on its way, or stalled. Programs match the words, so that they never
+/// change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Nothing is under way, and nothing is wrong.
+    Settled,
+    /// The workload and its route are being taken over.
+    Adopting,
+    /// A release is on its way.
+    RollingOut,
+    /// Users are being taken back to the previous release.
+    RollingBack,
+    /// A release waits for a person.
+    Held,
+    /// What the object says cannot be carried out.
+    InvalidSpec,
+    /// The Deployment that the policy names is not there.
+    MissingDeployment,
+    /// The route that the policy names is not there.
+    MissingRoute,
+    /// Another object that is named is not there.
+    MissingObject,
+    /// The cluster does not know a kind that is needed.
+    MissingResourceDefinition,
+    /// The controller may not do something that it has to.
+    MissingPermission,
+    /// Prometheus does not answer.
+    PrometheusUnreachable,
+    /// Prometheus answers that it will not answer this.
+    PrometheusRefused,
+    /// The API server, or an admission policy, refuses for good.
+    Refused,
+    /// It did not work, and is tried again.
+    Retrying,
+}
+
+impl Reason {
+    /// The word, as conditions carry it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Settled => "Settled",
+            Self::Adopting => "Adopting",
+            Self::RollingOut => "RollingOut",
+            Self::RollingBack => "RollingBack",
+            Self::Held => "Held",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::MissingDeployment => "MissingDeployment",
+            Self::MissingRoute => "MissingRoute",
+            Self::MissingObject => "MissingObject",
+            Self::MissingResourceDefinition => "MissingResourceDefinition",
+            Self::MissingPermission => "MissingPermission",
+            Self::PrometheusUnreachable => "PrometheusUnreachable",
+            Self::PrometheusRefused => "PrometheusRefused",
+            Self::Refused => "Refused",
+            Self::Retrying => "Retrying",
+        }
+    }
+
+    /// The word for a failure. A missing permission or definition is told from a missing object by
+    /// the words of `backout_world::kubernetes::answer`, which a test holds to.
+    #[must_use]
+    pub fn of(about: About, failure: &Failure) -> Self {
+        match (failure.kind, about) {
+            (Kind::Missing, _) if helps(failure, "grant the permission") => Self::MissingPermission,
+            (Kind::Missing, _) if failure.message.contains("does not know the kind") => {
+                Self::MissingResourceDefinition
+            }
+            (_, About::Spec) => Self::InvalidSpec,
+            (Kind::Missing, About::Deployment) => Self::MissingDeployment,
+            (Kind::Missing, About::Route) => Self::MissingRoute,
+            (Kind::Missing, About::Prometheus | About::Other) => Self::MissingObject,
+            (Kind::Refused, About::Prometheus) => Self::PrometheusRefused,
+            (Kind::Failed | Kind::Ambiguous, About::Prometheus) => Self::PrometheusUnreachable,
+            (Kind::Refused, _) => Self::Refused,
+            (Kind::Failed | Kind::Ambiguous, _) => Self::Retrying,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+fn helps(failure: &Failure, with: &str) -> bool {
+    failure.help.as_deref().is_some_and(|help| help.starts_with(with))
+}
