@@ -89,6 +89,34 @@ impl Standing {
         }
     }
 
+    /// Every standing, in the order in which a run may go through them.
+    pub const ALL: [Self; 18] = [
+        Self::Pending,
+        Self::Surveying,
+        Self::CheckingGates,
+        Self::Preparing,
+        Self::Shifting,
+        Self::AwaitingApproval,
+        Self::Paused,
+        Self::Baking,
+        Self::KeepingPrevious,
+        Self::Holding,
+        Self::Held,
+        Self::Deciding,
+        Self::RollingBack,
+        Self::Promoted,
+        Self::RolledForward,
+        Self::Cancelled,
+        Self::RolledBack,
+        Self::RollbackFailed,
+    ];
+
+    /// The standing of this word, as a status has it; `None` for a word of another version.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.word() == word)
+    }
+
     /// The stable word, in upper camel case.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -1,7 +1,5 @@
 //! Statuses of rehearsed runs.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
-
 use std::sync::{Arc, Mutex};
 
 use backout_core::document::{Limits, read};
@@ -78,8 +76,7 @@ fn states(faults: &FaultPlan) -> Vec<State> {
     let states = Arc::new(Mutex::new(vec![machine.state().clone()]));
     let engine = Watched { machine, states: Arc::clone(&states) };
     Run::new(engine, world, plan, Arc::new(faults.clone())).to_end(&mut []);
-    let states = states.lock().unwrap().clone();
-    states
+    states.lock().unwrap().clone()
 }
 
 fn states_of(fault: &str) -> Vec<State> {

@@ -4,18 +4,39 @@ use std::sync::Arc;
 
 use super::Machine;
 use super::effect::{Effects, Outcome, Request, TimerReason};
-use super::state::{At, Phase, Track};
+use super::state::{At, Phase, State, Track};
 use super::steps::precondition;
 use super::watch::{Alarm, Watch};
 use crate::journal::Event;
 use crate::plan::decide::decide;
-use crate::plan::{Action, Cause, Choice, Stage, back};
+use crate::plan::{Action, Brief, Cause, Choice, Decision, Plan, Stage, back};
 use crate::policy::OnDeadline;
 use crate::snapshot::Snapshot;
 use crate::units::{Limit, Time, Weight};
 
 /// How often traffic is moved back again before a person is paged.
 const REASSERT_AT_MOST: u32 = 20;
+
+impl State {
+    /// The way back that would be decided on this snapshot, with its plan if anything would be done
+    /// without a person. The machine asks the same when something goes wrong, so that what is shown
+    /// before is what is done later.
+    #[must_use]
+    pub fn way_back(
+        &self,
+        brief: &Brief,
+        snapshot: &Snapshot,
+        cause: &Cause,
+    ) -> (Decision, Option<Plan>) {
+        let mut reached = self.reached.clone();
+        // Traffic that someone else sent to the candidate is exposure too.
+        reached.exposed |= snapshot.weight().is_some_and(|weight| weight > Weight::ZERO);
+        let decision = decide(brief, &reached, snapshot, cause);
+        let parent = &self.forward.as_ref().unwrap_or(&self.track).plan;
+        let plan = back::plan(brief, parent, &reached, snapshot, cause, &decision);
+        (decision, plan)
+    }
+}
 
 impl Machine {
     /// Begins the way back: reads the world afresh, then decides.
@@ -40,13 +61,10 @@ impl Machine {
             self.state.reached.exposed |= weight > Weight::ZERO;
             self.state.weight = weight;
         }
-        let decision = decide(&self.brief, &self.state.reached, snapshot, &cause);
+        let (decision, plan) = self.state.way_back(&self.brief, snapshot, &cause);
         out.records.push(Event::Decided { decision: Box::new(decision.clone()) });
         self.disarm(TimerReason::DecisionDeadline);
         self.disarm(TimerReason::Poll);
-        let parent = self.state.forward.as_ref().unwrap_or(&self.state.track).plan.clone();
-        let plan =
-            back::plan(&self.brief, &parent, &self.state.reached, snapshot, &cause, &decision);
         let held = match &decision.choice {
             Choice::Hold(reason) => Some(reason.to_string()),
             Choice::Back(_) | Choice::FlagOff(_) => None,

@@ -3,18 +3,9 @@
 use backout_core::plan::{Choice, Condition, Expiry, Inverse, Plan, Step, Verification, WayBack};
 use backout_core::policy::Gate;
 use backout_core::units::{Limit, Span};
-use owo_colors::{OwoColorize as _, Style};
 
-use super::text::{clean, wrap};
+use super::page::{BAD, GOOD, LABEL, Page, STRONG};
 use crate::project::Loaded;
-
-const WIDTH: usize = 100;
-const LABEL_WIDTH: usize = 9;
-const HEADING: Style = Style::new().bold().underline();
-const STRONG: Style = Style::new().bold();
-const LABEL: Style = Style::new().dimmed();
-const GOOD: Style = Style::new().green().bold();
-const BAD: Style = Style::new().red().bold();
 
 /// A plan for people.
 pub(crate) fn plan(plan: &Plan, loaded: &Loaded) -> String {
@@ -107,7 +98,7 @@ fn summary(ways: &[WayBack]) -> String {
     format!("{}, then {last}", first.join(", "))
 }
 
-fn name(choice: &Choice) -> String {
+pub(super) fn name(choice: &Choice) -> String {
     match choice {
         Choice::Back(pattern) => pattern.to_string(),
         Choice::FlagOff(flag) => format!("data-aware, flag {flag} off"),
@@ -151,7 +142,7 @@ fn condition(condition: &Condition) -> String {
     }
 }
 
-fn until(step: &Step) -> String {
+pub(super) fn until(step: &Step) -> String {
     let done = match step.verification {
         Verification::GatePasses => "the gate passes",
         Verification::Observed => "a fresh observation shows it",
@@ -318,78 +309,4 @@ fn assumed(page: &mut Page, plan: &Plan, loaded: &Loaded) {
 
 fn backup(age: Span, restore: Span) -> String {
     format!("the newest backup whose restore was tried is {age} old; restoring took {restore}")
-}
-
-/// Text that is being laid out. Whatever is written is cleaned, so that nothing in a file can take
-/// over the terminal.
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn empty(&mut self) {
-        self.text.push('\n');
-    }
-
-    fn heading(&mut self, text: &str) {
-        self.empty();
-        self.styled(0, text, HEADING);
-    }
-
-    /// A line, broken where it is too long.
-    fn line(&mut self, indent: usize, text: &str) {
-        self.styled(indent, text, Style::new());
-    }
-
-    fn styled(&mut self, indent: usize, text: &str, style: Style) {
-        for line in wrap(&clean(text), WIDTH - indent) {
-            self.text.push_str(&format!("{:indent$}{}\n", "", line.style(style)));
-        }
-    }
-
-    /// A verdict and its reason.
-    fn said(&mut self, style: Style, verdict: &str, reason: &str) {
-        let verdict = clean(verdict);
-        let lines = wrap(&format!("{verdict}: {}", clean(reason)), WIDTH);
-        for (position, line) in lines.iter().enumerate() {
-            match line.strip_prefix(&verdict).filter(|_| position == 0) {
-                Some(rest) => self.text.push_str(&format!("{}{rest}\n", verdict.style(style))),
-                None => self.text.push_str(&format!("  {line}\n")),
-            }
-        }
-    }
-
-    fn numbered(&mut self, number: usize, text: &str) {
-        for (position, line) in wrap(&clean(text), WIDTH - 6).iter().enumerate() {
-            let number = if position == 0 { number.to_string() } else { String::new() };
-            self.text.push_str(&format!("{number:>4}  {}\n", line.style(STRONG)));
-        }
-    }
-
-    fn field(&mut self, label: &str, text: &str) {
-        self.labelled(6, label, text, Style::new());
-    }
-
-    /// A text behind a label; further lines stand below the text.
-    fn labelled(&mut self, indent: usize, label: &str, text: &str, style: Style) {
-        let column = indent + LABEL_WIDTH;
-        for (position, line) in wrap(&clean(text), WIDTH - column).iter().enumerate() {
-            let label = if position == 0 { label } else { "" };
-            let label = format!("{label:<LABEL_WIDTH$}");
-            self.text.push_str(&format!(
-                "{:indent$}{}{}\n",
-                "",
-                label.style(LABEL),
-                line.style(style)
-            ));
-        }
-    }
-
-    fn item(&mut self, text: &str) {
-        for (position, line) in wrap(&clean(text), WIDTH - 4).iter().enumerate() {
-            let mark = if position == 0 { '-' } else { ' ' };
-            self.text.push_str(&format!("  {mark} {line}\n"));
-        }
-    }
 }

@@ -5,6 +5,8 @@ mod tell;
 mod verdict;
 mod window;
 
+pub(super) use verdict::in_words;
+
 use backout_core::journal::{Entry, Header};
 use backout_core::plan::Residue;
 use backout_core::policy::ApiVersion;
@@ -12,14 +14,14 @@ use backout_core::units::Time;
 use owo_colors::OwoColorize as _;
 use serde::{Serialize, Serializer};
 
-use super::text::{clean, wrap};
+use super::text::{clean, width, wrap};
 use super::words::left;
 
 /// Columns of a line.
 const WIDTH: usize = 120;
 
-/// Columns before what happened.
-const BEFORE: usize = 23;
+/// Columns of who did something, and the gaps beside it.
+const WHO: usize = 10;
 
 /// A run in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,7 +33,7 @@ pub(crate) struct Timeline {
     pub(crate) verdict: String,
     /// Whether the candidate serves and nothing is open.
     #[serde(skip)]
-    good: bool,
+    pub(super) good: bool,
     /// What the journal is about.
     pub(crate) header: Header,
     /// What happened, in order.
@@ -82,7 +84,7 @@ pub(crate) struct Moment {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn millis<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn millis<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(time.as_millis())
 }
 
@@ -112,7 +114,7 @@ impl Timeline {
         text.push_str(&format!("{}\n\n", clean(&self.about())));
         text.push_str(&format!("{}\n", "TIME           WHO     WHAT".dimmed()));
         for moment in &self.moments {
-            text.push_str(&moment.render());
+            text.push_str(&moment.render(&moment.at.to_string()));
         }
         if !self.residue.is_empty() {
             text.push_str("\nleft behind:\n");
@@ -136,7 +138,8 @@ impl Timeline {
 }
 
 impl Moment {
-    fn render(&self) -> String {
+    /// The moment, with its time in these words.
+    pub(super) fn render(&self, time: &str) -> String {
         let who = left(self.who.word(), 6);
         let who = match self.who {
             Who::World => who.yellow().to_string(),
@@ -144,20 +147,21 @@ impl Moment {
             Who::Person => who.magenta().to_string(),
         };
         let indent = if self.within_step { "  " } else { "" };
-        let mut text = format!("{}  {who}  {indent}", self.at);
-        let room = WIDTH - BEFORE - indent.len();
-        text.push_str(&hanging(&self.what, room, indent));
+        let mut text = format!("{time}  {who}  {indent}");
+        let before = width(time) + WHO;
+        let room = WIDTH - before - indent.len();
+        text.push_str(&hanging(&self.what, room, before, indent));
         for detail in &self.details {
-            text.push_str(&format!("{:BEFORE$}{indent}  ", ""));
-            text.push_str(&hanging(detail, room - 2, &format!("{indent}  ")));
+            text.push_str(&format!("{:before$}{indent}  ", ""));
+            text.push_str(&hanging(detail, room - 2, before, &format!("{indent}  ")));
         }
         text
     }
 }
 
 /// A text that goes on below where it began.
-fn hanging(text: &str, room: usize, indent: &str) -> String {
-    let between = format!("\n{:BEFORE$}{indent}    ", "");
+fn hanging(text: &str, room: usize, before: usize, indent: &str) -> String {
+    let between = format!("\n{:before$}{indent}    ", "");
     format!("{}\n", wrap(&clean(text), room - 4).join(&between))
 }
 

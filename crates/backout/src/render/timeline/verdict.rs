@@ -64,7 +64,7 @@ fn because(entries: &[Entry]) -> String {
 }
 
 /// A cause in one clause. What a query found where it found nothing is told with the windows.
-pub(super) fn in_words(cause: &Cause) -> String {
+pub(in crate::render) fn in_words(cause: &Cause) -> String {
     if let Cause::NoData { signal, after, .. } = cause {
         return format!("{signal} has had no data for {}", span(*after));
     }
