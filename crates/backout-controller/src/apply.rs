@@ -46,8 +46,8 @@ pub async fn release(client: &Client, namespace: &str, release: &Release) -> Res
     let releases = api::objects(client, namespace, Resource::Release);
     if let Some(found) = releases.get(name).await? {
         // Compared as the engine reads it: the server may have filled in what was left out.
-        let same = crate::resources::parse_release(&found)
-            .is_ok_and(|found| found.spec == release.spec);
+        let same =
+            crate::resources::parse_release(&found).is_ok_and(|found| found.spec == release.spec);
         if same {
             return Ok(());
         }

@@ -2,11 +2,14 @@
 
 pub mod adopt;
 pub mod api;
+pub mod apply;
 pub mod conditions;
 pub mod events;
+pub mod figures;
 pub mod install;
 pub mod lead;
 pub mod manager;
+pub mod program;
 pub mod resources;
 pub mod rollout;
 pub mod serve;

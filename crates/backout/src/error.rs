@@ -43,6 +43,14 @@ pub(crate) enum Failure {
     /// No plan can be made.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The cluster, or something that was asked through it, did not do what was asked.
+    #[error("{message}")]
+    Cluster {
+        /// What went wrong, with the object.
+        message: String,
+        /// What to do.
+        help: Option<String>,
+    },
     /// Output that cannot be written.
     #[error("cannot write the output")]
     Output(#[source] std::io::Error),
@@ -54,6 +62,11 @@ impl Failure {
         Self::Usage { message: message.into(), help: help.into() }
     }
 
+    /// A failure of the cluster.
+    pub(crate) fn cluster(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Cluster { message: message.into(), help: Some(help.into()) }
+    }
+
     /// How the program ends because of it.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
@@ -62,7 +75,13 @@ impl Failure {
             | Self::File { .. }
             | Self::Usage { .. }
             | Self::Plan(_) => Exit::Usage,
-            Self::Write { .. } | Self::Output(_) => Exit::Error,
+            Self::Write { .. } | Self::Output(_) | Self::Cluster { .. } => Exit::Error,
         }
+    }
+}
+
+impl From<backout_world::failure::Failure> for Failure {
+    fn from(failure: backout_world::failure::Failure) -> Self {
+        Self::Cluster { message: failure.message, help: failure.help }
     }
 }

@@ -1,5 +1,6 @@
 //! The one program: parses arguments, runs a command, prints, and exits.
 
+mod ask;
 mod cli;
 mod error;
 mod exit_code;

@@ -59,4 +59,17 @@ impl Terminal {
     pub(crate) fn is_watched(&self) -> bool {
         io::stderr().is_terminal()
     }
+
+    /// Writes the log of everything below to standard error, a JSON document per line. `RUST_LOG`
+    /// chooses what; by default everything that a person may have to act on.
+    pub(crate) fn log_json(&self) {
+        let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        // A second subscriber changes nothing.
+        let _ = tracing_subscriber::fmt()
+            .json()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .try_init();
+    }
 }

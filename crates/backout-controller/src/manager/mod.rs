@@ -88,12 +88,22 @@ impl Manager {
         self.led.len()
     }
 
+    /// Whether policies and releases were listed.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.index.is_complete()
+    }
+
     /// Works for as long as `leads` is true, then lets go of every rollout: what is stored of them
-    /// is enough for whoever leads next. `beat` is called with the number of rollouts that are led,
-    /// every time that the work goes round.
-    pub async fn work(&mut self, leads: &mut watch::Receiver<bool>, beat: &(dyn Fn(usize) + Sync)) {
+    /// is enough for whoever leads next. `beat` is called every time that the work goes round, with
+    /// the number of rollouts that are led, and whether policies and releases were listed.
+    pub async fn work(
+        &mut self,
+        leads: &mut watch::Receiver<bool>,
+        beat: &(dyn Fn(usize, bool) + Sync),
+    ) {
         while *leads.borrow_and_update() {
-            beat(self.led.len());
+            beat(self.led.len(), self.index.is_complete());
             self.look();
             let next = self.pauses.values().map(|(_, at)| *at).min();
             let wake = next.unwrap_or_else(|| Instant::now() + RESYNC).min(Instant::now() + RESYNC);

@@ -89,17 +89,14 @@ impl Metrics {
         self.is_leader.set(i64::from(leads));
     }
 
-    /// A run began.
-    pub fn run_began(&self) {
-        self.runs_active.inc();
+    /// How many releases this process drives.
+    pub fn active(&self, runs: usize) {
+        self.runs_active.set(i64::try_from(runs).unwrap_or(i64::MAX));
     }
 
-    /// A run is driven no longer; `None` when it goes on elsewhere, or later.
-    pub fn run_ended(&self, outcome: Option<&Outcome>) {
-        self.runs_active.dec();
-        if let Some(outcome) = outcome {
-            self.runs_ended.get_or_create(&Ended { outcome: outcome_word(outcome) }).inc();
-        }
+    /// A release ended so. One that is promoted and goes back later ends twice.
+    pub fn run_ended(&self, outcome: &Outcome) {
+        self.runs_ended.get_or_create(&Ended { outcome: outcome_word(outcome) }).inc();
     }
 
     /// A machine took an input.

@@ -78,9 +78,8 @@ async fn metrics_are_what_prometheus_reads() {
     let server = start(PATIENCE).await;
     let metrics = &server.metrics;
     metrics.leads(true);
-    metrics.run_began();
-    metrics.run_began();
-    metrics.run_ended(Some(&Outcome::Promoted));
+    metrics.active(1);
+    metrics.run_ended(&Outcome::Promoted);
     metrics.stepped();
     metrics.effect_ended(&Request::Observe, &EffectResult::Failed("no answer".to_owned()));
     metrics.decision_to_write(Duration::from_millis(30));

@@ -3,6 +3,7 @@
 mod explain;
 mod help_page;
 mod install;
+mod live;
 mod plan;
 mod schema;
 mod simulate;
@@ -39,6 +40,10 @@ enum Command {
     Plan(plan::Arguments),
     Explain(explain::Arguments),
     Schema(schema::Arguments),
+    Adopt(live::adopt::Arguments),
+    Run(live::run::Arguments),
+    Detach(live::detach::Arguments),
+    Controller(live::controller::Arguments),
     Install(install::Arguments),
     #[command(hide = true)]
     HelpPage(help_page::Arguments),
@@ -67,6 +72,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments, &terminal),
         Command::Explain(arguments) => explain::run(&arguments, &terminal),
         Command::Schema(arguments) => schema::run(&arguments, &terminal),
+        Command::Adopt(arguments) => live::adopt::run(&arguments, &terminal),
+        Command::Run(arguments) => live::run::run(&arguments, &terminal),
+        Command::Detach(arguments) => live::detach::run(&arguments, &terminal),
+        Command::Controller(arguments) => live::controller::run(&arguments, &terminal),
         Command::Install(arguments) => install::run(&arguments, &terminal),
         Command::HelpPage(arguments) => help_page::run(&arguments, &terminal),
     };

@@ -228,6 +228,14 @@ fn read_world(
     Ok((spec, Some(files::shown(&path))))
 }
 
+/// The policy that an argument chooses: a file, a directory, or what is found upward.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn find_policy(file: Option<&Path>) -> Result<PathBuf, Failure> {
+    Place::find(file).map(|place| place.policy)
+}
+
 /// Where a project is.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {

@@ -102,6 +102,7 @@ pub(crate) fn failure(failure: &Failure) -> String {
         | Failure::Write { .. }
         | Failure::Usage { .. }
         | Failure::Plan(_)
+        | Failure::Cluster { .. }
         | Failure::Output(_) => {
             let mut diagnostic = Diagnostic::new(Level::Error, None, &failure.to_string());
             let mut cause = failure.source();
@@ -120,6 +121,7 @@ pub(crate) fn failure(failure: &Failure) -> String {
 fn what_to_do(failure: &Failure) -> Option<&str> {
     match failure {
         Failure::Usage { help, .. } => Some(help),
+        Failure::Cluster { help, .. } => help.as_deref(),
         Failure::File { source, .. } => {
             let helps = [
                 (ErrorKind::NotFound, "check the path; it starts at the current directory"),

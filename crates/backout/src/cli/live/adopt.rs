@@ -45,7 +45,8 @@ pub(crate) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Exit, Fa
     let policy = read_policy(arguments.file.as_deref())?;
     let record = arguments.record.as_deref().map(read_release).transpose()?;
     block_on(async {
-        let cluster = arguments.connection.cluster(Some(policy.metadata.namespace.as_str())).await?;
+        let cluster =
+            arguments.connection.cluster(Some(policy.metadata.namespace.as_str())).await?;
         let workload = &policy.spec.workload.name;
         terminal.complain(&format!(
             "Deployment {}/{workload} will be taken over: a copy of it gets its traffic, then it \

@@ -32,7 +32,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let policy = read_policy(arguments.file.as_deref())?;
     block_on(async {
-        let cluster = arguments.connection.cluster(Some(policy.metadata.namespace.as_str())).await?;
+        let cluster =
+            arguments.connection.cluster(Some(policy.metadata.namespace.as_str())).await?;
         let workload = &policy.spec.workload.name;
         terminal.complain(&format!(
             "Deployment {}/{workload} will serve by itself again, with its own template as it is \
