@@ -9,12 +9,28 @@ use crate::workspace::{cargo, output_of, root};
 
 /// Each generated file and the arguments that make `backout` print it.
 const GENERATED: &[(&str, &[&str])] = &[
+    (
+        "charts/backout/files/admission-policy.yaml",
+        &["install", "--object", "ValidatingAdmissionPolicy/backout-quarantine"],
+    ),
     ("charts/backout/files/crds/quarantine.yaml", &["install", "--definition", "Quarantine"]),
     (
         "charts/backout/files/crds/release-policy.yaml",
         &["install", "--definition", "ReleasePolicy"],
     ),
     ("charts/backout/files/crds/release.yaml", &["install", "--definition", "Release"]),
+    (
+        "charts/backout/files/permissions/controller.yaml",
+        &["install", "--cluster-wide", "--object", "ClusterRole/backout-controller"],
+    ),
+    (
+        "charts/backout/files/permissions/operator.yaml",
+        &["install", "--object", "ClusterRole/backout-operator"],
+    ),
+    (
+        "charts/backout/files/permissions/viewer.yaml",
+        &["install", "--object", "ClusterRole/backout-viewer"],
+    ),
     ("docs/exit-codes.md", &["help-page", "exit-codes"]),
     ("docs/faults.md", &["help-page", "faults"]),
     ("docs/oracles.md", &["help-page", "oracles"]),
@@ -25,7 +41,8 @@ const GENERATED: &[(&str, &[&str])] = &[
 ];
 
 /// Folders in which every file is generated.
-const GENERATED_ONLY: &[&str] = &["charts/backout/files/crds", "schemas"];
+const GENERATED_ONLY: &[&str] =
+    &["charts/backout/files/crds", "charts/backout/files/permissions", "schemas"];
 
 /// Writes every file of the table.
 pub(crate) fn write() -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod e2e;
 mod generate;
+mod helm;
 mod invariants;
 mod new_rule;
 mod test;
@@ -22,6 +23,7 @@ Usage: cargo xtask <TASK>
   test [ARGS]         run every test and count them; ARGS go to `cargo test`
   e2e [NAME...]       run scenarios on real clusters, all if none is named
   cluster             start a real cluster with the demo, until Ctrl-C
+  helm                get Helm for the tests of the chart, and print where it is
   generate [--check]  write the generated files, or fail when one is out of date
   invariants          check what ARCHITECTURE.md promises
   new-fault NAME      add a fault to the simulator
@@ -46,6 +48,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["test", rest @ ..] => test::run(rest),
         ["e2e", names @ ..] => e2e::scenarios(names),
         ["cluster"] => e2e::cluster(),
+        ["helm"] => helm::run(),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         ["invariants"] => invariants::run(),

@@ -37,6 +37,9 @@ pub(super) struct Arguments {
     /// Print the definition of one kind only, as the chart carries it.
     #[arg(long, hide = true)]
     definition: Option<String>,
+    /// Print one object only, as the chart carries it.
+    #[arg(long, hide = true, value_name = "KIND/NAME")]
+    object: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -53,8 +56,25 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Exit, Fa
         definitions: !arguments.without_crds,
         admission_policy: !arguments.without_admission_policy,
     });
-    terminal.print(&printed(&manifests, arguments.output)?)?;
+    let text = match &arguments.object {
+        Some(wanted) => document(named(&manifests, wanted)?)?,
+        None => printed(&manifests, arguments.output)?,
+    };
+    terminal.print(&text)?;
     Ok(Exit::Pass)
+}
+
+fn named<'a>(manifests: &'a [Manifest], wanted: &str) -> Result<&'a Manifest, Failure> {
+    let name = |manifest: &Manifest| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let object = &manifest.object;
+        format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]))
+    };
+    manifests.iter().find(|manifest| name(manifest) == wanted).ok_or_else(|| {
+        let names: Vec<String> = manifests.iter().map(name).collect();
+        let help = format!("choose one of {}", names.join(", "));
+        Failure::usage(format!("nothing installs `{wanted}`"), help)
+    })
 }
 
 fn one(kind: &str) -> Result<Value, Failure> {

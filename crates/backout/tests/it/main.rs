@@ -1,6 +1,7 @@
 //! The program as its users meet it: arguments and files in, text and an exit code out.
 
 mod broken;
+mod chart;
 mod plan;
 mod project;
 mod reference;
