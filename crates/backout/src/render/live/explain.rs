@@ -25,9 +25,9 @@ pub(crate) struct Explained {
     pub(crate) kind: &'static str,
     /// How it ended, or where it is, and why.
     pub(crate) verdict: String,
-    /// Whether the candidate serves and nothing is open.
+    /// How the verdict looks.
     #[serde(skip)]
-    good: bool,
+    style: Style,
     /// What the run is about.
     pub(crate) about: About,
     /// Each time that it turned: why, on what evidence, and what was decided.
@@ -115,11 +115,16 @@ impl Explained {
         let gathered = gather::gather(&header, entries);
         let about = About::of(&header, entries);
         let Timeline { verdict, good, moments, residue, .. } = Timeline::of(header, entries);
+        let (verdict, style) = match gather::under_way(entries) {
+            // A journal of a cluster that has no end is one of a run under way.
+            Some(under_way) if about.began.is_some() => (under_way, STRONG),
+            _ => (verdict, if good { GOOD } else { BAD }),
+        };
         Self {
             api_version: ApiVersion::V1Alpha1,
             kind: "Explanation",
             verdict,
-            good,
+            style,
             about,
             turns: gathered.turns,
             verified: gathered.verified,
@@ -134,7 +139,7 @@ impl Explained {
     /// The explanation for people.
     pub(crate) fn render(&self) -> String {
         let mut page = Page::default();
-        page.styled(0, &self.verdict, if self.good { GOOD } else { BAD });
+        page.styled(0, &self.verdict, self.style);
         self.about.show(&mut page);
         for turn in &self.turns {
             turn.show(&mut page, &self.about);
@@ -226,24 +231,23 @@ impl Turn {
     fn show(&self, page: &mut Page, about: &About) {
         page.heading(&format!("Why, at {}", about.time(self.at)));
         page.styled(2, &self.why, STRONG);
-        let mut field = |label: &str, text: &str| page.labelled(2, label, text, Style::new());
-        for line in &self.evidence {
-            field("on", line);
-        }
-        for AskedQuery { field: name, query } in &self.queries {
-            field("query", &format!("{name}: {query}"));
-        }
-        if let Some(decision) = &self.decision {
-            field("decided", decision);
-        }
-        for reason in self.reasons.iter().filter(|reason| reason.chosen) {
-            field("because", &format!("{}: {}", reason.pattern, reason.why));
-        }
-        for reason in self.reasons.iter().filter(|reason| !reason.chosen) {
-            field("not", &format!("{}: {}", reason.pattern, reason.why));
-        }
-        for unchecked in &self.unchecked {
-            field("unknown", unchecked);
-        }
+        labelled(page, "on", self.evidence.iter().cloned());
+        let queries = self.queries.iter();
+        labelled(page, "query", queries.map(|asked| format!("{}: {}", asked.field, asked.query)));
+        labelled(page, "decided", self.decision.iter().cloned());
+        let reasons = |chosen: bool| {
+            let reasons = self.reasons.iter().filter(move |reason| reason.chosen == chosen);
+            reasons.map(|reason| format!("{}: {}", reason.pattern, reason.why))
+        };
+        labelled(page, "because", reasons(true));
+        labelled(page, "not", reasons(false));
+        labelled(page, "unknown", self.unchecked.iter().cloned());
+    }
+}
+
+/// Texts of which only the first has the label.
+fn labelled(page: &mut Page, label: &str, texts: impl Iterator<Item = String>) {
+    for (position, text) in texts.enumerate() {
+        page.labelled(2, if position == 0 { label } else { "" }, &text, Style::new());
     }
 }

@@ -48,7 +48,10 @@ impl Intended {
         let cause = Cause::Operator { command: Command::Rollback.to_string() };
         let (decision, plan) = state.way_back(brief, snapshot, &cause);
         let mut unknown = unknown(brief, snapshot);
-        unknown.extend(decision.unchecked.iter().cloned());
+        unknown.extend(unknown_of_target(&decision, snapshot));
+        let named = |why: &&String| !unknown.iter().any(|line| line.contains(why.as_str()));
+        let others: Vec<String> = decision.unchecked.iter().filter(named).cloned().collect();
+        unknown.extend(others);
         Self {
             api_version: ApiVersion::V1Alpha1,
             kind: "RollbackPlan",
@@ -161,6 +164,24 @@ fn unknown(brief: &Brief, snapshot: &Snapshot) -> Vec<String> {
     let told: BTreeSet<String> =
         known.filter_map(|(what, why, _)| Some(format!("{what}: {}", why?))).collect();
     told.into_iter().collect()
+}
+
+/// What is not known of the release that would take the traffic.
+fn unknown_of_target(decision: &Decision, snapshot: &Snapshot) -> Vec<String> {
+    let wanted = decision.target.as_ref();
+    let target = snapshot.targets.iter().find(|target| Some(&target.release) == wanted);
+    let Some(target) = target else { return Vec::new() };
+    let facts = [
+        ("is still in the registry", reason(&target.in_registry)),
+        ("is admitted today", reason(&target.admitted)),
+        ("can have its configuration restored", reason(&target.config_restorable)),
+        ("has room", reason(&target.has_capacity)),
+        ("brings back vulnerabilities", reason(&target.reintroduces)),
+    ];
+    let told = |(what, why): (&str, Option<&str>)| {
+        Some(format!("whether {} {what}: {}", target.release, why?))
+    };
+    facts.into_iter().filter_map(told).collect()
 }
 
 fn reason<T>(fact: &Fact<T>) -> Option<&str> {

@@ -11,11 +11,14 @@ use serde::Serialize;
 
 use super::table::{Leans, Table};
 use super::times::{ago, since};
-use crate::render::page::{BAD, GOOD, LABEL, Page, STRONG};
+use crate::render::page::{BAD, GOOD, LABEL, Page, STRONG, WIDTH};
 use crate::render::words::{count, span};
 
 /// What is not decided, or waits for a person, without anything being wrong.
 const ASKED: Style = Style::new().yellow().bold();
+
+/// Columns of a line of the list, which says much in little room.
+const LIST_WIDTH: usize = 120;
 
 /// Columns of the bar that shows the weight.
 const BAR: u32 = 20;
@@ -225,7 +228,12 @@ impl Shown {
                 style,
             );
         }
-        page.text.push_str(&table.render(0));
+        page.text.push_str(&table.render(WIDTH));
+        for set in &self.sets {
+            if let Some(trouble) = &set.trouble {
+                page.item(&format!("{}: {trouble}", set.name));
+            }
+        }
     }
 
     fn steps(&self, page: &mut Page) {
@@ -284,7 +292,7 @@ impl Shown {
                 style,
             );
         }
-        page.text.push_str(&table.render(0));
+        page.text.push_str(&table.render(WIDTH));
     }
 }
 
@@ -292,7 +300,7 @@ impl ShownSet {
     /// What there is to say of a set, in words.
     fn told(&self) -> (String, Style) {
         match &self.trouble {
-            Some(trouble) => (format!("✘ {trouble}"), BAD),
+            Some(_) => ("✘ in trouble, see below".to_owned(), BAD),
             None if self.failed => ("✘ failed, kept as evidence".to_owned(), BAD),
             None => match self.ready {
                 None => ("? replicas could not be read".to_owned(), ASKED),
@@ -365,12 +373,20 @@ fn headline(status: &ReleaseStatus) -> (Look, String, String) {
         _ => {
             let weight = status.weight.map_or_else(String::new, |weight| format!(" at {weight}%"));
             let judged = status.verdict.as_ref();
-            let judged = judged.map_or_else(String::new, |it| format!(", signals: {it}"));
+            let judged = judged.map_or_else(String::new, |it| format!(", signals {it}"));
             (Look::UnderWay, format!("under way{weight}{judged}"))
         }
     };
-    // The message begins with the verdict where the release has ended.
-    let shorter = ["rolled back ", "cancelled ", "a person is needed: ", "the way back FAILED: "];
+    // The message often begins with the verdict.
+    let shorter = [
+        "rolled back ",
+        "cancelled ",
+        "a person is needed: ",
+        "the way back FAILED: ",
+        "holds still: ",
+        "goes back: ",
+        "goes back ",
+    ];
     let reason = shorter.iter().find_map(|start| message.strip_prefix(start));
     let reason = reason.unwrap_or(&message).to_owned();
     (look, verdict, reason)
@@ -469,7 +485,7 @@ impl List {
                 look.style(),
             );
         }
-        table.render(0)
+        table.render(LIST_WIDTH)
     }
 }
 

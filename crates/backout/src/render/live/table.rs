@@ -3,7 +3,6 @@
 
 use owo_colors::{OwoColorize as _, Style};
 
-use super::super::page::WIDTH;
 use super::super::text::{clean, width};
 use super::super::words::{cut, left, right};
 
@@ -48,14 +47,14 @@ impl Table {
         self.rows.push((fitted.collect(), style));
     }
 
-    /// The lines, indented.
-    pub(super) fn render(&self, indent: usize) -> String {
+    /// The lines, of at most so many columns where that can be.
+    pub(super) fn render(&self, most: usize) -> String {
         let widths = self.widths();
         let titles: Vec<String> =
             self.titles.iter().map(|(title, _)| (*title).to_owned()).collect();
-        let mut text = self.line(&titles, &widths, indent, Style::new().dimmed(), true);
+        let mut text = self.line(&titles, &widths, most, Style::new().dimmed(), true);
         for (cells, style) in &self.rows {
-            text.push_str(&self.line(cells, &widths, indent, *style, false));
+            text.push_str(&self.line(cells, &widths, most, *style, false));
         }
         text
     }
@@ -72,7 +71,7 @@ impl Table {
         &self,
         cells: &[String],
         widths: &[usize],
-        indent: usize,
+        most: usize,
         style: Style,
         whole: bool,
     ) -> String {
@@ -81,7 +80,7 @@ impl Table {
         let mut end = String::new();
         for (column, (cell, columns)) in cells.iter().zip(widths).enumerate() {
             if column == last {
-                let room = WIDTH.saturating_sub(indent + width(&before)).max(NARROWEST);
+                let room = most.saturating_sub(width(&before)).max(NARROWEST);
                 end = cut(cell, room);
                 continue;
             }
@@ -93,12 +92,12 @@ impl Table {
             before.push_str(&" ".repeat(GAP));
         }
         if whole {
-            return format!("{:indent$}{}\n", "", format!("{before}{end}").trim_end().style(style));
+            return format!("{}\n", format!("{before}{end}").trim_end().style(style));
         }
         if end.is_empty() {
-            return format!("{:indent$}{}\n", "", before.trim_end());
+            return format!("{}\n", before.trim_end());
         }
-        format!("{:indent$}{before}{}\n", "", end.style(style))
+        format!("{before}{}\n", end.style(style))
     }
 }
 
@@ -114,10 +113,9 @@ mod tests {
             |first: &str, last: &str| vec![first.to_owned(), "7".to_owned(), last.to_owned()];
         table.row(words("値値", &"long ".repeat(40)), Style::new());
         table.row(words(&"x".repeat(100), "a\u{1b}[31m\nb"), Style::new());
-        let text = table.render(2);
+        let text = table.render(100);
         assert!(
-            text.lines()
-                .all(|line| width(&anstream::adapter::strip_str(line).to_string()) <= WIDTH)
+            text.lines().all(|line| width(&anstream::adapter::strip_str(line).to_string()) <= 100)
         );
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("␛[31m b"), "{text}");

@@ -34,12 +34,44 @@ pub(super) fn gather(header: &Header, entries: &[Entry]) -> Gathered {
         answer: None,
         tries: 0,
         observed: Vec::new(),
+        observed_at: Time::ZERO,
     };
     for entry in entries {
         gatherer.take(entry);
     }
-    gatherer.observed(entries.last().map_or(Time::ZERO, |entry| entry.at));
+    gatherer.observed();
     gatherer.gathered
+}
+
+/// Where a run is that has no end yet, and why; nothing for one that has ended.
+pub(super) fn under_way(entries: &[Entry]) -> Option<String> {
+    let (mut doing, mut waiting) = (String::new(), String::new());
+    let (mut turn, mut ended) = (None, false);
+    for entry in entries {
+        match &entry.event {
+            Event::StepStarted { what, .. } => {
+                doing.clone_from(what);
+                waiting.clear();
+            }
+            Event::Waiting { for_what, .. } => waiting = format!("; waiting: {for_what}"),
+            // A release that was promoted may still go back.
+            Event::Triggered { cause } => {
+                (turn, ended) = (Some(format!("going back: {}", in_words(cause))), false);
+            }
+            Event::Held { why, .. } => turn = Some(format!("holding still: {why}")),
+            Event::Resumed { .. } => turn = None,
+            Event::Ended { .. } => ended = true,
+            _ => {}
+        }
+    }
+    if ended {
+        return None;
+    }
+    let newest = entries.last().map_or(Time::ZERO, |entry| entry.at);
+    let passed = span(newest.since(Time::ZERO));
+    let turn = turn.map_or_else(String::new, |turn| format!("{turn}; "));
+    let doing = if doing.is_empty() { "not begun".to_owned() } else { doing };
+    Some(format!("{turn}under way for {passed}: {doing}{waiting}"))
 }
 
 struct Gatherer<'a> {
@@ -57,6 +89,8 @@ struct Gatherer<'a> {
     tries: u32,
     /// Steps that were seen to be done by a look alone.
     observed: Vec<String>,
+    /// When the last of them was.
+    observed_at: Time,
 }
 
 impl<'a> Gatherer<'a> {
@@ -113,16 +147,16 @@ impl<'a> Gatherer<'a> {
     }
 
     fn verified(&mut self, at: Time, what: String) {
-        self.observed(at);
+        self.observed();
         self.gathered.verified.push(Told { at, what });
     }
 
     /// Steps that a look alone has shown to be done stand together.
-    fn observed(&mut self, at: Time) {
+    fn observed(&mut self) {
         if !self.observed.is_empty() {
             let steps = std::mem::take(&mut self.observed).join("; ");
             let what = format!("seen in fresh looks at the world: {steps}");
-            self.gathered.verified.push(Told { at, what });
+            self.gathered.verified.push(Told { at: self.observed_at, what });
         }
     }
 
@@ -133,6 +167,7 @@ impl<'a> Gatherer<'a> {
             Some(answer) => answer.to_owned(),
             None if known_by == "observed" => {
                 self.observed.push(step);
+                self.observed_at = at;
                 return;
             }
             // Nothing was verified: it was sent, or listed.
@@ -140,7 +175,11 @@ impl<'a> Gatherer<'a> {
             None => match self.seen.filter(|_| known_by == "every signal passes") {
                 Some((window, _, signals)) => {
                     let values: Vec<String> = signals.iter().map(value_and_limit).collect();
-                    format!("{known_by} ({} until {})", values.join(", "), clock(window.end))
+                    format!(
+                        "{known_by}: {} (window until {})",
+                        values.join("; "),
+                        clock(window.end)
+                    )
                 }
                 None => known_by.to_owned(),
             },
@@ -285,5 +324,5 @@ fn value(observed: Option<Observed>) -> String {
 fn value_and_limit(seen: &SignalSeen) -> String {
     let value = value(seen.candidate);
     let counted = if seen.requests > 0 { format!(", n={}", seen.requests) } else { String::new() };
-    format!("{} {value}, limit {}{counted}", seen.signal, seen.limit)
+    format!("{} {value} of at most {}{counted}", seen.signal, seen.limit)
 }

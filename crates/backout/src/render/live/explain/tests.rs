@@ -68,10 +68,14 @@ fn a_rehearsal_has_no_times_of_its_own() {
 #[test]
 fn a_run_under_way_says_where_it_is() {
     let mut run = recorded("error-rate");
-    let until = Time::ZERO + Span::from_secs(200);
-    run.entries.retain(|entry| entry.at < until);
-    let explained = Explained::of(run.header, &run.entries);
-    insta::assert_snapshot!(explained.verdict);
+    let mut verdict_at = |secs| {
+        let until = Time::ZERO + Span::from_secs(secs);
+        run.entries.retain(|entry| entry.at < until);
+        Explained::of(run.header.clone(), &run.entries).verdict
+    };
+    insta::assert_snapshot!(verdict_at(300), @"going back: error-rate 19.6% > 1% in 2 windows; under way for 4m58s: make Git and the environment hold 6071f8fdabc5; waiting: the environment runs dff09292b7a5, not 6071f8fdabc5");
+    insta::assert_snapshot!(verdict_at(200), @"under way for 2m29s: judge the signals for 5m");
+    insta::assert_snapshot!(verdict_at(0), @"under way for 0s: not begun");
 }
 
 #[test]
