@@ -38,10 +38,10 @@ impl Table {
     /// One line; its style is that of its last cell.
     pub(super) fn row(&mut self, cells: Vec<String>, style: Style) {
         let last = self.titles.len().saturating_sub(1);
-        let cells = cells.iter().enumerate();
+        let cells = cells.into_iter().enumerate();
         let fitted = cells.map(
             |(column, cell)| {
-                if column == last { clean(cell) } else { cut(cell, WIDEST) }
+                if column == last { clean(&cell) } else { cut(&cell, WIDEST) }
             },
         );
         self.rows.push((fitted.collect(), style));

@@ -115,7 +115,7 @@ impl<'a> Gatherer<'a> {
                 self.verified(at, format!("NOT verified, given up as residue: {step}: {why}"));
             }
             Event::Judged { window, weight, signals } => {
-                self.seen = Some((*window, *weight, signals))
+                self.seen = Some((*window, *weight, signals));
             }
             Event::Triggered { cause } => self.triggered(at, cause),
             Event::Decided { decision } => self.decided(decision),

@@ -7,8 +7,9 @@ use crate::render::live::testing::{Recorded, plain, recorded};
 fn intended(run: &Recorded, change: impl Fn(&mut Snapshot), undone_by: Vec<String>) -> Intended {
     let (state, _) =
         run.status_when(|state| state.watch.is_some() && state.phase == Phase::Forward);
-    let snapshots = run.snapshots.iter().filter(|snapshot| snapshot.as_of <= state.last_step);
-    let mut snapshot = snapshots.last().unwrap().clone();
+    let mut snapshots = run.snapshots.iter();
+    let newest = snapshots.rfind(|snapshot| snapshot.as_of <= state.last_step);
+    let mut snapshot = newest.unwrap().clone();
     change(&mut snapshot);
     Intended::of(&run.brief, state, &snapshot, undone_by)
 }
