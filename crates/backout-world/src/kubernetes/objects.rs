@@ -14,8 +14,14 @@ use serde_json::Value;
 use super::{answer, names};
 use crate::failure::{Failure, Kind};
 
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request that reads may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request that writes may take: admission webhooks may have this long to answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a change is begun anew when someone else wrote in between.
+const TRIES: u32 = 4;
 
 /// How many objects one page of a list holds.
 const PAGE: u32 = 500;
@@ -84,6 +90,12 @@ pub const DISRUPTION_BUDGET: Sort =
 /// NetworkPolicies.
 pub const NETWORK_POLICY: Sort =
     Sort::new("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
+/// Gateway API HTTPRoutes.
+pub const HTTP_ROUTE: Sort =
+    Sort::new("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes");
+/// Gateway API GRPCRoutes.
+pub const GRPC_ROUTE: Sort =
+    Sort::new("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes");
 /// Quarantined digests.
 pub const QUARANTINE: Sort = Sort::new("backout.dev", "v1alpha1", "Quarantine", "quarantines");
 /// Argo CD Applications.
@@ -224,14 +236,55 @@ impl Objects {
     /// If it was refused, or may not have been changed.
     pub async fn merge(&self, sort: Sort, name: &str, patch: &Value) -> Result<Value, Failure> {
         let told = self.in_words(sort, name);
+        self.patch(sort, name, patch)
+            .await?
+            .map_err(|error| answer::failure(&told, &error))
+            .and_then(|object| value(sort, &told, object))
+    }
+
+    async fn patch(
+        &self,
+        sort: Sort,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Result<DynamicObject, Error>, Failure> {
         let params = PatchParams {
             field_manager: Some(names::MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        limited(&told, true, self.api(sort).patch(name, &params, &Patch::Merge(patch)))
-            .await?
-            .map_err(|error| answer::failure(&told, &error))
-            .and_then(|object| value(sort, &told, object))
+        let told = self.in_words(sort, name);
+        limited(&told, true, self.api(sort).patch(name, &params, &Patch::Merge(patch))).await
+    }
+
+    /// Reads an object, asks what to change, and writes that under the version that was read. When
+    /// someone else wrote meanwhile it reads and asks again, so that the question always sees what
+    /// it changes. A merge patch that carries the version is used rather than a JSON patch with a
+    /// test: the server answers a version that has moved on with a conflict, and not with the same
+    /// code as an invalid object.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such object, whatever `wanted` answers, and if the change was refused, may not
+    /// have been made, or someone else wrote in between every time.
+    pub async fn change(
+        &self,
+        sort: Sort,
+        name: &str,
+        mut wanted: impl FnMut(&Value) -> Result<Option<Value>, Failure>,
+    ) -> Result<(), Failure> {
+        let told = self.in_words(sort, name);
+        for _ in 0..TRIES {
+            let object = self.need(sort, name).await?;
+            let Some(mut patch) = wanted(&object)? else { return Ok(()) };
+            patch["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
+            match self.patch(sort, name, &patch).await? {
+                Ok(_) => return Ok(()),
+                Err(Error::Api(status)) if status.code == 409 && status.reason == "Conflict" => {}
+                Err(error) => return Err(answer::failure(&told, &error)),
+            }
+        }
+        let message = format!("{told}: someone else wrote it at each of {TRIES} tries");
+        Err(Failure::new(Kind::Failed, message).with_help("find out who writes it all the time"))
     }
 
     /// Deletes exactly this object, and what it owns; one that is gone already, or was made anew
@@ -295,11 +348,11 @@ async fn limited<T>(
     writes: bool,
     request: impl Future<Output = Result<T, Error>>,
 ) -> Result<Result<T, Error>, Failure> {
-    tokio::time::timeout(REQUEST_TIMEOUT, request).await.map_err(|_| {
-        let kind = if writes { Kind::Ambiguous } else { Kind::Failed };
-        let seconds = REQUEST_TIMEOUT.as_secs();
-        Failure::new(kind, format!("{told}: no answer within {seconds} s"))
-    })
+    let (limit, kind) =
+        if writes { (WRITE_TIMEOUT, Kind::Ambiguous) } else { (READ_TIMEOUT, Kind::Failed) };
+    tokio::time::timeout(limit, request)
+        .await
+        .map_err(|_| Failure::new(kind, format!("{told}: no answer within {} s", limit.as_secs())))
 }
 
 /// The server leaves kind and version out of the objects of a list.

@@ -1,8 +1,13 @@
 //! Gateway API GRPCRoute v1.
 
-super::route::gateway_route!(
-    /// Moves weights of a GRPCRoute.
-    GrpcRoute,
-    "GRPCRoute",
-    "grpcroutes"
-);
+use std::sync::Arc;
+
+use super::Provider;
+use super::route::GatewayRoute;
+use crate::kubernetes::objects::GRPC_ROUTE;
+
+/// Moves weights of a GRPCRoute.
+#[must_use]
+pub fn provider(client: kube::Client) -> Arc<dyn Provider> {
+    Arc::new(GatewayRoute::new(client, GRPC_ROUTE))
+}

@@ -96,9 +96,10 @@ pub trait Provider: fmt::Debug + Send + Sync {
 #[must_use]
 pub fn provider(route: &Route, client: kube::Client) -> Arc<dyn Provider> {
     match (route.kind, route.split()) {
-        (RouteKind::HTTPRoute, _) => Arc::new(http_route::HttpRoute::new(client)),
-        (RouteKind::GRPCRoute, _) => Arc::new(grpc_route::GrpcRoute::new(client)),
-        (RouteKind::Service, Split::Selector) => Arc::new(selector::Selector::new(client)),
-        (RouteKind::Service, Split::Replicas) => Arc::new(replicas::Replicas::new(client)),
+        (RouteKind::Service, Split::Replicas) => replicas::provider(client),
+        (RouteKind::Service, Split::Selector) => selector::provider(client),
+        // xtask:traffic (RouteKind::{camel}, _) => {snake}::provider(client),
+        (RouteKind::HTTPRoute, _) => http_route::provider(client),
+        (RouteKind::GRPCRoute, _) => grpc_route::provider(client),
     }
 }

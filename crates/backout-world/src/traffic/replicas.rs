@@ -1,6 +1,9 @@
 //! A Service that selects both sets while a share is given by the number of pods of each. All and
 //! nothing are selectors of one set, so that going back is one write and waits for no pod.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use backout_core::machine::Precondition;
 use backout_core::snapshot::RouteFacts;
 use backout_core::units::Weight;
@@ -8,31 +11,55 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::endpoints::{Endpoints, endpoints};
-use super::object::{note, written_by};
+use super::object::{Object, written_by};
 use super::selector::Selector;
 use super::service::{self, of_workload};
 use super::{Arms, Fence, Provider};
 use crate::failure::{Failure, Kind};
 use crate::kubernetes::names;
+use crate::kubernetes::objects::{Objects, POD, annotation, label};
 
-/// Splits a Service's traffic by numbers of pods.
-pub struct Replicas {
+struct Replicas {
     client: kube::Client,
     whole: Selector,
 }
 
-impl Replicas {
-    /// A provider for this cluster.
-    #[must_use]
-    pub fn new(client: kube::Client) -> Self {
-        Self { whole: Selector::new(client.clone()), client }
-    }
+/// Splits a Service's traffic by numbers of pods.
+#[must_use]
+pub fn provider(client: kube::Client) -> Arc<dyn Provider> {
+    Arc::new(Replicas { whole: Selector::new(client.clone()), client })
 }
 
 impl std::fmt::Debug for Replicas {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Replicas")
     }
+}
+
+/// Refuses a selector of the whole workload while pods of a third set run, such as one that is kept
+/// as evidence: it would send users to them. One that runs and is not ready may be at any time.
+async fn alone(at: &Object, client: &kube::Client, arms: &Arms) -> Result<(), Failure> {
+    let labels = format!("{}={}", names::WORKLOAD, arms.workload);
+    let pods = Objects::new(client.clone(), &arms.namespace).list(POD, &labels).await?;
+    let others: BTreeSet<&str> = pods
+        .iter()
+        .filter(|pod| pod["status"]["phase"] == "Running")
+        .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+        .map(|pod| label(pod, names::RELEASE).unwrap_or("no set"))
+        .filter(|set| *set != arms.stable && Some(*set) != arms.candidate.as_deref())
+        .collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "pods of {} run beside those of {} and {}, and a selector of both sets would send users to \
+         them too",
+        others.into_iter().collect::<Vec<_>>().join(", "),
+        arms.stable,
+        arms.candidate.as_deref().unwrap_or("the candidate"),
+    );
+    let help = "scale their Deployment to 0 as soon as its evidence is no longer needed";
+    Err(at.failure(Kind::Refused, message).with_help(help))
 }
 
 /// Why the ready pods cannot give the candidate what was asked for. More than was asked for is no
@@ -70,7 +97,8 @@ impl Provider for Replicas {
             else {
                 return self.whole.read(arms).await;
             };
-            let noted = note(&object, names::WEIGHT).and_then(|text| text.parse::<u64>().ok());
+            let noted =
+                annotation(&object, names::WEIGHT).and_then(|text| text.parse::<u64>().ok());
             let asked =
                 noted.and_then(|percent| Weight::try_from(percent).ok()).ok_or_else(|| {
                     at.failure(
@@ -81,7 +109,7 @@ impl Provider for Replicas {
                         ),
                     )
                 })?;
-            if note(&object, names::CANDIDATE) != Some(candidate.as_str()) {
+            if annotation(&object, names::CANDIDATE) != Some(candidate.as_str()) {
                 let message =
                     format!("it selects both sets, and not for the candidate {candidate}");
                 return Err(at.failure(Kind::Failed, message));
@@ -112,6 +140,7 @@ impl Provider for Replicas {
             if arms.candidate.is_none() {
                 return Err(at.failure(Kind::Refused, "there is no candidate to split with"));
             }
+            alone(&at, &self.client, arms).await?;
             let wanted = of_workload(&arms.workload);
             service::write(&at, arms, (candidate, &wanted), expected, fence).await
         }

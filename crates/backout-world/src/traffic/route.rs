@@ -1,25 +1,33 @@
 //! What HTTPRoute and GRPCRoute share: rules with `backendRefs`, and the user's Service beside them.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use backout_core::machine::Precondition;
 use backout_core::snapshot::RouteFacts;
 use backout_core::units::Weight;
-use kube::api::{ApiResource, DynamicObject};
-use kube::core::GroupVersionKind;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::backends::{self, Backends, Known};
-use super::object::{Notes, Object, fenced, note, patch, without_notes, written_by};
-use super::{Arms, Fence, service};
+use super::object::{Notes, Object, fenced, patch, without_notes, written_by};
+use super::{Arms, Fence, Provider, service};
 use crate::failure::{Failure, Kind};
 use crate::kubernetes::names;
+use crate::kubernetes::objects::{Sort, annotation};
 
 /// A kind of Gateway API route in one cluster.
-pub(crate) struct Routes {
+pub(super) struct GatewayRoute {
     client: kube::Client,
-    resource: ApiResource,
+    sort: Sort,
+}
+
+impl fmt::Debug for GatewayRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sort.kind)
+    }
 }
 
 /// What the user had, as it is noted on the route.
@@ -32,166 +40,202 @@ struct Original {
     backends: Backends,
 }
 
-impl Routes {
-    pub(crate) fn new(client: kube::Client, kind: &str, plural: &str) -> Self {
-        let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind);
-        Self { client, resource: ApiResource::from_gvk_with_plural(&kind, plural) }
+impl GatewayRoute {
+    pub(super) fn new(client: kube::Client, sort: Sort) -> Self {
+        Self { client, sort }
     }
 
     fn object(&self, arms: &Arms) -> Object {
-        Object::new(self.client.clone(), &self.resource, &arms.namespace, &arms.route)
+        Object::new(&self.client, self.sort, &arms.namespace, &arms.route)
     }
 
     fn service(&self, arms: &Arms, name: &str) -> Object {
         service::object(&self.client, &arms.namespace, name)
     }
+}
 
-    pub(crate) async fn read(&self, arms: &Arms) -> Result<RouteFacts, Failure> {
-        let at = self.object(arms);
-        let object = at.get().await?;
-        let original = original(&at, &object)?.ok_or_else(|| service::not_adopted(&at))?;
-        let known = known(arms, &original);
-        let written_by = written_by(&object, "rules");
-        let share =
-            backends::share(&rules(&object), &known, &arms.stable, arms.candidate.as_deref());
-        let candidate_weight = share.map_err(|message| {
-            at.failure(Kind::Failed, format!("{message}; last written by {written_by}"))
-        })?;
-        Ok(RouteFacts { candidate_weight, resource_version: version(&object), written_by })
+impl Provider for GatewayRoute {
+    fn kind(&self) -> &'static str {
+        self.sort.kind
     }
 
-    pub(crate) async fn write(
-        &self,
-        arms: &Arms,
+    fn read<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<RouteFacts, Failure>> {
+        async move {
+            let at = self.object(arms);
+            let object = at.get().await?;
+            let original = original(&at, &object)?.ok_or_else(|| service::not_adopted(&at))?;
+            let known = known(arms, &original);
+            let written_by = written_by(&object, "rules");
+            let share =
+                backends::share(&rules(&object), &known, &arms.stable, arms.candidate.as_deref());
+            let candidate_weight = share.map_err(|message| {
+                at.failure(Kind::Failed, format!("{message}; last written by {written_by}"))
+            })?;
+            Ok(RouteFacts { candidate_weight, resource_version: version(&object), written_by })
+        }
+        .boxed()
+    }
+
+    fn write<'a>(
+        &'a self,
+        arms: &'a Arms,
         weight: Weight,
         expected: Option<Precondition>,
-        fence: &Fence,
-    ) -> Result<(), Failure> {
-        let at = self.object(arms);
-        let mut users = None;
-        at.change(|object| {
-            fenced(&at, object, fence)?;
-            let original = original(&at, object)?.ok_or_else(|| service::not_adopted(&at))?;
-            let is = rules(object);
-            let wanted = split(&at, object, arms, &original, weight)?;
-            users = Some(original.service);
-            if is != wanted && expected.is_some_and(|one| one.resource_version != version(object)) {
-                let by = written_by(object, "rules");
-                let message = format!("it changed since it was read; last written by {by}");
-                return Err(at.failure(Kind::Failed, message));
+        fence: &'a Fence,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let at = self.object(arms);
+            let mut users = None;
+            at.change(|object| {
+                fenced(&at, object, fence)?;
+                let original = original(&at, object)?.ok_or_else(|| service::not_adopted(&at))?;
+                let is = rules(object);
+                let wanted = split(&at, object, arms, &original, weight)?;
+                users = Some(original.service);
+                if is != wanted
+                    && expected.is_some_and(|one| one.resource_version != version(object))
+                {
+                    let by = written_by(object, "rules");
+                    let message = format!("it changed since it was read; last written by {by}");
+                    return Err(at.failure(Kind::Failed, message));
+                }
+                let notes = Notes { original: None, arms, weight, fence: Some(fence) };
+                let spec = (is != wanted).then(|| json!({ "rules": wanted }));
+                Ok(patch(&notes.patch(object), spec))
+            })
+            .await?;
+            // After the route: a client inside the cluster goes back no earlier than users do.
+            match users {
+                Some(name) if weight == Weight::ZERO => {
+                    service::point(&self.service(arms, &name), arms).await
+                }
+                _ => Ok(()),
             }
-            let notes = Notes { original: None, arms, weight, fence: Some(fence) };
-            let spec = (is != wanted).then(|| json!({ "rules": wanted }));
-            Ok(patch(&notes.patch(object), spec))
-        })
-        .await?;
-        // After the route: a client inside the cluster goes back no earlier than users do.
-        match users {
-            Some(name) if weight == Weight::ZERO => {
-                service::point(&self.service(arms, &name), arms).await
-            }
-            _ => Ok(()),
         }
+        .boxed()
     }
 
-    pub(crate) async fn adopt(&self, arms: &Arms) -> Result<(), Failure> {
-        let at = self.object(arms);
-        let mut users = None;
-        at.change(|object| {
-            let is = rules(object);
-            let there = backends::of_rules(&is);
-            let services = backends::services(&there, &arms.namespace);
-            let noted = original(&at, object)?;
-            if let Some(noted) = &noted
-                && !services.contains(&noted.service)
-            {
-                users = Some(noted.service.clone());
-                return Ok(None);
+    fn adopt<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let at = self.object(arms);
+            let mut users = None;
+            at.change(|object| {
+                let is = rules(object);
+                let there = backends::of_rules(&is);
+                let services = backends::services(&there, &arms.namespace);
+                let noted = original(&at, object)?;
+                if let Some(noted) = &noted
+                    && !services.contains(&noted.service)
+                {
+                    users = Some(noted.service.clone());
+                    return Ok(None);
+                }
+                let name = match &noted {
+                    Some(noted) => noted.service.clone(),
+                    None => chosen(&at, arms, &services)?,
+                };
+                let original = match noted {
+                    // Some rules are as the user wrote them, others are still ours.
+                    Some(noted) if services.contains(&arms.stable) => noted,
+                    _ => Original { service: name.clone(), backends: there },
+                };
+                users = Some(name);
+                let settled = Arms { candidate: None, ..arms.clone() };
+                let wanted = split(&at, object, &settled, &original, Weight::ZERO)?;
+                let text = serde_json::to_string(&original)
+                    .map_err(|error| at.failure(Kind::Refused, error))?;
+                let notes = Notes {
+                    original: Some(text),
+                    arms: &settled,
+                    weight: Weight::ZERO,
+                    fence: None,
+                };
+                let spec = (is != wanted).then(|| json!({ "rules": wanted }));
+                Ok(patch(&notes.patch(object), spec))
+            })
+            .await?;
+            match users {
+                Some(name) => service::adopt(&self.service(arms, &name), arms).await,
+                None => Ok(()),
             }
-            let name = match &noted {
-                Some(noted) => noted.service.clone(),
-                None => chosen(&at, arms, &services)?,
-            };
-            let original = match noted {
-                // Some rules are as the user wrote them, others are still ours.
-                Some(noted) if services.contains(&arms.stable) => noted,
-                _ => Original { service: name.clone(), backends: there },
-            };
-            users = Some(name);
-            let settled = Arms { candidate: None, ..arms.clone() };
-            let wanted = split(&at, object, &settled, &original, Weight::ZERO)?;
-            let text = serde_json::to_string(&original)
-                .map_err(|error| at.failure(Kind::Refused, error))?;
-            let notes =
-                Notes { original: Some(text), arms: &settled, weight: Weight::ZERO, fence: None };
-            let spec = (is != wanted).then(|| json!({ "rules": wanted }));
-            Ok(patch(&notes.patch(object), spec))
-        })
-        .await?;
-        match users {
-            Some(name) => service::adopt(&self.service(arms, &name), arms).await,
-            None => Ok(()),
         }
+        .boxed()
     }
 
-    pub(crate) async fn follow(&self, arms: &Arms, fence: &Fence) -> Result<(), Failure> {
-        let at = self.object(arms);
-        let mut users = None;
-        at.change(|object| {
-            fenced(&at, object, fence)?;
-            let original = original(&at, object)?.ok_or_else(|| service::not_adopted(&at))?;
-            let is = rules(object);
-            let there = known(arms, &original);
-            // Everything of ours must be on the stable set: seen as the only candidate, it has 100%.
-            let others = ours(object, arms, &original);
-            let other =
-                others.iter().find(|name| **name != arms.stable && **name != original.service);
-            let other = other.map_or(original.service.as_str(), String::as_str);
-            let share = backends::share(&is, &there, other, Some(&arms.stable));
-            if share != Ok(Weight::FULL) {
-                let found = share.map_or_else(|message| message, |share| format!("it has {share}"));
-                let message = format!("the set {} does not have all traffic: {found}", arms.stable);
-                return Err(at.failure(Kind::Refused, message));
+    fn follow<'a>(
+        &'a self,
+        arms: &'a Arms,
+        fence: &'a Fence,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let at = self.object(arms);
+            let mut users = None;
+            at.change(|object| {
+                fenced(&at, object, fence)?;
+                let original = original(&at, object)?.ok_or_else(|| service::not_adopted(&at))?;
+                let is = rules(object);
+                let there = known(arms, &original);
+                // Everything of ours must be on the stable set: seen as the only candidate, it has 100%.
+                let others = ours(object, arms, &original);
+                let other =
+                    others.iter().find(|name| **name != arms.stable && **name != original.service);
+                let other = other.map_or(original.service.as_str(), String::as_str);
+                let share = backends::share(&is, &there, other, Some(&arms.stable));
+                if share != Ok(Weight::FULL) {
+                    let found =
+                        share.map_or_else(|message| message, |share| format!("it has {share}"));
+                    let message =
+                        format!("the set {} does not have all traffic: {found}", arms.stable);
+                    return Err(at.failure(Kind::Refused, message));
+                }
+                let settled = Arms { candidate: None, ..arms.clone() };
+                let wanted = split(&at, object, &settled, &original, Weight::ZERO)?;
+                users = Some(original.service);
+                let notes = Notes {
+                    original: None,
+                    arms: &settled,
+                    weight: Weight::ZERO,
+                    fence: Some(fence),
+                };
+                let spec = (is != wanted).then(|| json!({ "rules": wanted }));
+                Ok(patch(&notes.patch(object), spec))
+            })
+            .await?;
+            match users {
+                Some(name) => service::point(&self.service(arms, &name), arms).await,
+                None => Ok(()),
             }
-            let settled = Arms { candidate: None, ..arms.clone() };
-            let wanted = split(&at, object, &settled, &original, Weight::ZERO)?;
-            users = Some(original.service);
-            let notes =
-                Notes { original: None, arms: &settled, weight: Weight::ZERO, fence: Some(fence) };
-            let spec = (is != wanted).then(|| json!({ "rules": wanted }));
-            Ok(patch(&notes.patch(object), spec))
-        })
-        .await?;
-        match users {
-            Some(name) => service::point(&self.service(arms, &name), arms).await,
-            None => Ok(()),
         }
+        .boxed()
     }
 
-    pub(crate) async fn detach(&self, arms: &Arms) -> Result<(), Failure> {
-        let at = self.object(arms);
-        let mut users = arms.service.clone();
-        at.change(|object| {
-            let is = rules(object);
-            let Some(original) = original(&at, object)? else {
-                // A detach that was cut short: the route is the user's again, its Service not yet.
-                let services = backends::services(&backends::of_rules(&is), &arms.namespace);
-                users = users.clone().or_else(|| chosen(&at, arms, &services).ok());
-                return Ok(None);
-            };
-            let ours = ours(object, arms, &original);
-            let ours = ours.iter().map(String::as_str).collect();
-            let wanted = backends::restore(&is, &known(arms, &original), &ours)
-                .map_err(|message| at.failure(Kind::Refused, message))?;
-            users = Some(original.service);
-            let spec = (is != wanted).then(|| json!({ "rules": wanted }));
-            Ok(patch(&without_notes(), spec))
-        })
-        .await?;
-        match users {
-            Some(name) => service::detach(&self.service(arms, &name)).await,
-            None => Ok(()),
+    fn detach<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let at = self.object(arms);
+            let mut users = arms.service.clone();
+            at.change(|object| {
+                let is = rules(object);
+                let Some(original) = original(&at, object)? else {
+                    // A detach that was cut short: the route is the user's again, its Service not yet.
+                    let services = backends::services(&backends::of_rules(&is), &arms.namespace);
+                    users = users.clone().or_else(|| chosen(&at, arms, &services).ok());
+                    return Ok(None);
+                };
+                let ours = ours(object, arms, &original);
+                let ours = ours.iter().map(String::as_str).collect();
+                let wanted = backends::restore(&is, &known(arms, &original), &ours)
+                    .map_err(|message| at.failure(Kind::Refused, message))?;
+                users = Some(original.service);
+                let spec = (is != wanted).then(|| json!({ "rules": wanted }));
+                Ok(patch(&without_notes(), spec))
+            })
+            .await?;
+            match users {
+                Some(name) => service::detach(&self.service(arms, &name)).await,
+                None => Ok(()),
+            }
         }
+        .boxed()
     }
 }
 
@@ -219,15 +263,16 @@ fn known<'a>(arms: &'a Arms, original: &'a Original) -> Known<'a> {
 
 /// The names whose weights together are the workload's: the arms', those that are noted, and the
 /// user's Service, which a GitOps tool may have written back.
-fn ours(object: &DynamicObject, arms: &Arms, original: &Original) -> BTreeSet<String> {
-    let noted = [names::STABLE, names::CANDIDATE].into_iter().filter_map(|name| note(object, name));
+fn ours(object: &Value, arms: &Arms, original: &Original) -> BTreeSet<String> {
+    let noted =
+        [names::STABLE, names::CANDIDATE].into_iter().filter_map(|name| annotation(object, name));
     let named = [Some(arms.stable.as_str()), arms.candidate.as_deref()].into_iter().flatten();
     noted.chain(named).chain([original.service.as_str()]).map(str::to_owned).collect()
 }
 
 fn split(
     at: &Object,
-    object: &DynamicObject,
+    object: &Value,
     arms: &Arms,
     original: &Original,
     weight: Weight,
@@ -239,90 +284,21 @@ fn split(
         .map_err(|message| at.failure(Kind::Refused, message))
 }
 
-fn rules(object: &DynamicObject) -> Vec<Value> {
-    object.data["spec"]["rules"].as_array().cloned().unwrap_or_default()
+fn rules(object: &Value) -> Vec<Value> {
+    object["spec"]["rules"].as_array().cloned().unwrap_or_default()
 }
 
 /// Rises with every change of the spec, and not with the status that gateways write.
-fn version(object: &DynamicObject) -> u64 {
-    object.metadata.generation.and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
+fn version(object: &Value) -> u64 {
+    object["metadata"]["generation"].as_u64().unwrap_or_default()
 }
 
-fn original(at: &Object, object: &DynamicObject) -> Result<Option<Original>, Failure> {
+fn original(at: &Object, object: &Value) -> Result<Option<Original>, Failure> {
     let read = |text| {
         serde_json::from_str(text).map_err(|error| {
             let message = format!("the annotation {} cannot be read: {error}", names::ORIGINAL);
             at.failure(Kind::Refused, message)
         })
     };
-    note(object, names::ORIGINAL).map(read).transpose()
+    annotation(object, names::ORIGINAL).map(read).transpose()
 }
-
-/// A provider for one kind of Gateway API route.
-macro_rules! gateway_route {
-    ($(#[$docs:meta])* $name:ident, $kind:literal, $plural:literal) => {
-        use backout_core::machine::Precondition;
-        use backout_core::snapshot::RouteFacts;
-        use backout_core::units::Weight;
-        use futures::FutureExt as _;
-        use futures::future::BoxFuture;
-
-        use super::route::Routes;
-        use super::{Arms, Fence, Provider};
-        use crate::failure::Failure;
-
-        $(#[$docs])*
-        pub struct $name(Routes);
-
-        impl $name {
-            /// A provider for this cluster.
-            #[must_use]
-            pub fn new(client: kube::Client) -> Self {
-                Self(Routes::new(client, $kind, $plural))
-            }
-        }
-
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(stringify!($name))
-            }
-        }
-
-        impl Provider for $name {
-            fn kind(&self) -> &'static str {
-                $kind
-            }
-
-            fn read<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<RouteFacts, Failure>> {
-                self.0.read(arms).boxed()
-            }
-
-            fn write<'a>(
-                &'a self,
-                arms: &'a Arms,
-                candidate: Weight,
-                expected: Option<Precondition>,
-                fence: &'a Fence,
-            ) -> BoxFuture<'a, Result<(), Failure>> {
-                self.0.write(arms, candidate, expected, fence).boxed()
-            }
-
-            fn adopt<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>> {
-                self.0.adopt(arms).boxed()
-            }
-
-            fn follow<'a>(
-                &'a self,
-                arms: &'a Arms,
-                fence: &'a Fence,
-            ) -> BoxFuture<'a, Result<(), Failure>> {
-                self.0.follow(arms, fence).boxed()
-            }
-
-            fn detach<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>> {
-                self.0.detach(arms).boxed()
-            }
-        }
-    };
-}
-pub(crate) use gateway_route;

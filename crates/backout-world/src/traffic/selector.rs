@@ -1,27 +1,37 @@
 //! A Service whose selector is switched from one set to the other: all or nothing.
 
+use std::sync::Arc;
+
 use backout_core::machine::Precondition;
 use backout_core::snapshot::RouteFacts;
 use backout_core::units::Weight;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::object::{note, written_by};
+use super::object::{Object, written_by};
 use super::service::{self, of_set, told};
 use super::{Arms, Fence, Provider};
 use crate::failure::{Failure, Kind};
 use crate::kubernetes::names;
+use crate::kubernetes::objects::annotation;
 
-/// Switches a Service's selector.
-pub struct Selector {
+pub(super) struct Selector {
     client: kube::Client,
 }
 
+/// Switches a Service's selector.
+#[must_use]
+pub fn provider(client: kube::Client) -> Arc<dyn Provider> {
+    Arc::new(Selector::new(client))
+}
+
 impl Selector {
-    /// A provider for this cluster.
-    #[must_use]
-    pub fn new(client: kube::Client) -> Self {
+    pub(super) fn new(client: kube::Client) -> Self {
         Self { client }
+    }
+
+    fn object(&self, arms: &Arms) -> Object {
+        service::object(&self.client, &arms.namespace, &arms.route)
     }
 }
 
@@ -38,9 +48,9 @@ impl Provider for Selector {
 
     fn read<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<RouteFacts, Failure>> {
         async move {
-            let at = service::object(&self.client, &arms.namespace, &arms.route);
+            let at = self.object(arms);
             let object = at.get().await?;
-            if note(&object, names::ORIGINAL).is_none() {
+            if annotation(&object, names::ORIGINAL).is_none() {
                 return Err(service::not_adopted(&at));
             }
             let is = service::selector(&object);
@@ -75,7 +85,7 @@ impl Provider for Selector {
         fence: &'a Fence,
     ) -> BoxFuture<'a, Result<(), Failure>> {
         async move {
-            let at = service::object(&self.client, &arms.namespace, &arms.route);
+            let at = self.object(arms);
             let set = match (candidate, &arms.candidate) {
                 (Weight::ZERO, _) => &arms.stable,
                 (Weight::FULL, Some(set)) => set,
@@ -97,11 +107,7 @@ impl Provider for Selector {
     }
 
     fn adopt<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>> {
-        async move {
-            let at = service::object(&self.client, &arms.namespace, &arms.route);
-            service::adopt(&at, arms).await
-        }
-        .boxed()
+        async move { service::adopt(&self.object(arms), arms).await }.boxed()
     }
 
     fn follow<'a>(
@@ -109,17 +115,10 @@ impl Provider for Selector {
         arms: &'a Arms,
         fence: &'a Fence,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        async move {
-            let at = service::object(&self.client, &arms.namespace, &arms.route);
-            service::follow(&at, arms, fence).await
-        }
-        .boxed()
+        async move { service::follow(&self.object(arms), arms, fence).await }.boxed()
     }
 
     fn detach<'a>(&'a self, arms: &'a Arms) -> BoxFuture<'a, Result<(), Failure>> {
-        async move {
-            service::detach(&service::object(&self.client, &arms.namespace, &arms.route)).await
-        }
-        .boxed()
+        async move { service::detach(&self.object(arms)).await }.boxed()
     }
 }

@@ -4,23 +4,22 @@
 use std::collections::BTreeMap;
 
 use backout_core::machine::Precondition;
-use kube::api::{ApiResource, DynamicObject};
+use backout_core::units::Weight;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::object::{Notes, Object, fenced, note, patch, without_notes};
+use super::object::{Notes, Object, fenced, patch, without_notes};
 use super::{Arms, Fence};
 use crate::failure::{Failure, Kind};
 use crate::kubernetes::names;
-use backout_core::units::Weight;
+use crate::kubernetes::objects::{SERVICE, annotation};
 
 /// What a Service selects by.
 pub(crate) type Selector = BTreeMap<String, String>;
 
 /// The Service of that name.
 pub(crate) fn object(client: &kube::Client, namespace: &str, name: &str) -> Object {
-    let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Service>(&());
-    Object::new(client.clone(), &resource, namespace, name)
+    Object::new(client, SERVICE, namespace, name)
 }
 
 /// Selects the pods of one set.
@@ -34,8 +33,8 @@ pub(crate) fn of_workload(workload: &str) -> Selector {
 }
 
 /// The selector as the object has it; empty if it has none.
-pub(crate) fn selector(object: &DynamicObject) -> Selector {
-    let fields = object.data["spec"]["selector"].as_object();
+pub(crate) fn selector(object: &Value) -> Selector {
+    let fields = object["spec"]["selector"].as_object();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     fields.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
 }
@@ -57,8 +56,8 @@ pub(crate) fn version(selector: &Selector) -> u64 {
 }
 
 /// The version, with the weight that is noted where the selector alone does not say it.
-pub(crate) fn shown(object: &DynamicObject, is: &Selector) -> u64 {
-    let noted = note(object, names::WEIGHT).and_then(|text| text.parse::<u64>().ok());
+pub(crate) fn shown(object: &Value, is: &Selector) -> u64 {
+    let noted = annotation(object, names::WEIGHT).and_then(|text| text.parse::<u64>().ok());
     let shared = is.contains_key(names::WORKLOAD);
     version(is).wrapping_add(noted.filter(|_| shared).unwrap_or_default())
 }
@@ -74,8 +73,8 @@ fn turned(from: &Selector, to: &Selector) -> Option<Value> {
     Some(json!({ "selector": gone.chain(new).collect::<Map<_, _>>() }))
 }
 
-fn original(at: &Object, object: &DynamicObject) -> Result<Option<Selector>, Failure> {
-    note(object, names::ORIGINAL)
+fn original(at: &Object, object: &Value) -> Result<Option<Selector>, Failure> {
+    annotation(object, names::ORIGINAL)
         .map(|text| {
             serde_json::from_str(text).map_err(|error| {
                 at.failure(
@@ -120,7 +119,7 @@ fn ours(key: &str) -> bool {
 /// Points a Service that was adopted at this set. One that was not adopted is left alone.
 pub(crate) async fn point(at: &Object, arms: &Arms) -> Result<(), Failure> {
     at.change(|object| {
-        if note(object, names::ORIGINAL).is_none() {
+        if annotation(object, names::ORIGINAL).is_none() {
             return Ok(None);
         }
         let mut settled = arms.clone();
@@ -153,12 +152,12 @@ pub(crate) async fn write(
 ) -> Result<(), Failure> {
     at.change(|object| {
         fenced(at, object, fence)?;
-        if note(object, names::ORIGINAL).is_none() {
+        if annotation(object, names::ORIGINAL).is_none() {
             return Err(not_adopted(at));
         }
         let is = selector(object);
         let notes = Notes { original: None, arms, weight, fence: Some(fence) };
-        let noted = note(object, names::WEIGHT);
+        let noted = annotation(object, names::WEIGHT);
         let same = is == *wanted && noted == Some(&weight.as_percent().to_string());
         if !same && expected.is_some_and(|expected| expected.resource_version != shown(object, &is))
         {
