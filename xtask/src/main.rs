@@ -28,6 +28,7 @@ Usage: cargo xtask <TASK>
   invariants          check what ARCHITECTURE.md promises
   new-fault NAME      add a fault to the simulator
   new-oracle NAME     add an oracle to the simulator
+  new-traffic NAME    add a kind of object that moves traffic
   help                print this text
 ";
 
@@ -54,6 +55,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["invariants"] => invariants::run(),
         ["new-fault", name] => new_rule::run(Kind::Fault, name),
         ["new-oracle", name] => new_rule::run(Kind::Oracle, name),
+        ["new-traffic", name] => new_rule::run(Kind::Traffic, name),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

@@ -1,7 +1,8 @@
-//! `cargo xtask new-fault` and `new-oracle`: a new file from a template, wired at the markers.
+//! `cargo xtask new-fault`, `new-oracle` and `new-traffic`: new files from templates, wired at the
+//! markers.
 //!
-//! A marker is a comment in the simulator's source that names the list which follows it and
-//! the line that a new member gets there:
+//! A marker is a comment in the source that names the list which follows it and the line that a
+//! new member gets there:
 //!
 //! ```text
 //! // xtask:faults mod {snake};
@@ -20,48 +21,88 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::{read, root, tracked_files};
 
-const SOURCE: &str = "crates/backout-sim/src";
-
-/// What can be added: one file each.
+/// What can be added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     /// Something that goes wrong in the virtual world.
     Fault,
     /// Something that must hold after every event.
     Oracle,
+    /// A kind of object that moves traffic, and its entry in the contract's tests.
+    Traffic,
 }
 
 impl Kind {
-    /// The name of the folder and of the markers.
-    fn plural(self) -> &'static str {
+    /// What the markers say.
+    fn word(self) -> &'static str {
         match self {
             Self::Fault => "faults",
             Self::Oracle => "oracles",
+            Self::Traffic => "traffic",
         }
     }
 
-    fn template(self) -> &'static str {
+    /// The new files: their folders and templates.
+    fn files(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Fault => include_str!("../templates/fault.rs.txt"),
-            Self::Oracle => include_str!("../templates/oracle.rs.txt"),
+            Self::Fault => {
+                &[("crates/backout-sim/src/faults", include_str!("../templates/fault.rs.txt"))]
+            }
+            Self::Oracle => {
+                &[("crates/backout-sim/src/oracles", include_str!("../templates/oracle.rs.txt"))]
+            }
+            Self::Traffic => &[
+                ("crates/backout-world/src/traffic", include_str!("../templates/traffic.rs.txt")),
+                (
+                    "crates/backout-world/tests/it/traffic",
+                    include_str!("../templates/traffic_contract.rs.txt"),
+                ),
+            ],
+        }
+    }
+
+    /// Where markers are.
+    fn sources(self) -> &'static [&'static str] {
+        match self {
+            Self::Fault | Self::Oracle => &["crates/backout-sim/src"],
+            Self::Traffic => &[
+                "crates/backout-core/src/policy",
+                "crates/backout-world/src/traffic",
+                "crates/backout-world/tests/it/traffic",
+            ],
+        }
+    }
+
+    /// What to do when the files are written.
+    fn next(self) -> &'static str {
+        match self {
+            Self::Fault | Self::Oracle => "then run `cargo xtask generate`",
+            Self::Traffic => {
+                "give the new `RouteKind` its docs, then run `cargo xtask generate` and the \
+                 contract's tests on a real API server"
+            }
         }
     }
 }
 
-/// Writes the new file and a line at each marker. Everything is worked out before the first
+/// Writes the new files and a line at each marker. Everything is worked out before the first
 /// file is written.
 pub(crate) fn run(kind: Kind, name: &str) -> Result<()> {
     let name = Name::parse(name)?;
-    let file = Path::new(SOURCE).join(kind.plural()).join(format!("{}.rs", name.snake()));
-    ensure!(!root().join(&file).exists(), "{} exists already", file.display());
-
-    let mut changes = vec![(file.clone(), name.fill(kind.template()))];
-    for path in sources()? {
+    let mut changes = Vec::new();
+    for (folder, template) in kind.files() {
+        let file = Path::new(folder).join(format!("{}.rs", name.snake()));
+        ensure!(!root().join(&file).exists(), "{} exists already", file.display());
+        changes.push((file, name.fill(template)));
+    }
+    let new: Vec<String> = changes.iter().map(|(file, _)| file.display().to_string()).collect();
+    for path in sources(kind)? {
         if let Some(changed) = insert_at_markers(&read(&path)?, kind, &name)? {
             changes.push((path, changed));
         }
     }
-    ensure!(changes.len() > 1, "no `{}` marker under {SOURCE}", marker(kind));
+    let searched = kind.sources().join(" and ");
+    ensure!(changes.len() > new.len(), "no `{}` marker under {searched}", marker(kind));
 
     for (path, content) in changes {
         let target = root().join(&path);
@@ -73,18 +114,21 @@ pub(crate) fn run(kind: Kind, name: &str) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
         println!("written {}", path.display());
     }
-    println!("Next: fill in {}, then run `cargo xtask generate`.", file.display());
+    println!("Next: fill in {}, {}.", new.join(" and "), kind.next());
     Ok(())
 }
 
-fn sources() -> Result<BTreeSet<PathBuf>> {
+fn sources(kind: Kind) -> Result<BTreeSet<PathBuf>> {
     let mut files = tracked_files()?;
-    files.retain(|path| path.starts_with(SOURCE) && path.extension().is_some_and(|e| e == "rs"));
+    files.retain(|path| {
+        let is_below = kind.sources().iter().any(|source| path.starts_with(source));
+        is_below && path.extension().is_some_and(|extension| extension == "rs")
+    });
     Ok(files)
 }
 
 fn marker(kind: Kind) -> String {
-    format!("// xtask:{}", kind.plural())
+    format!("// xtask:{}", kind.word())
 }
 
 /// Returns the text with a line added to the list after each marker, or `None` if there is no
@@ -304,9 +348,26 @@ fn name(fault: &Fault) -> &str {
         let name = Name::parse("slow-start").unwrap();
         let filled = name.fill("{snake} {kebab} {camel} {upper} {words} {other}");
         assert_eq!(filled, "slow_start slow-start SlowStart SLOW_START slow start {other}");
-        for kind in [Kind::Fault, Kind::Oracle] {
-            let filled = name.fill(kind.template());
-            assert!(filled.contains("slow") && !filled.contains("{snake}"), "{filled}");
+        for kind in [Kind::Fault, Kind::Oracle, Kind::Traffic] {
+            for (_, template) in kind.files() {
+                let filled = name.fill(template);
+                assert!(filled.contains("slow") && !filled.contains("{snake}"), "{filled}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_has_markers_that_can_be_followed() {
+        let name = Name::parse("very-new").unwrap();
+        for (kind, expected) in [(Kind::Fault, 1), (Kind::Oracle, 1), (Kind::Traffic, 6)] {
+            let mut lines = 0;
+            for path in sources(kind).unwrap() {
+                let text = read(&path).unwrap();
+                if let Some(changed) = insert_at_markers(&text, kind, &name).unwrap() {
+                    lines += changed.lines().count() - text.lines().count();
+                }
+            }
+            assert_eq!(lines, expected, "{kind:?}");
         }
     }
 

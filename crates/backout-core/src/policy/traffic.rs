@@ -68,6 +68,7 @@ impl Route {
 /// Kinds of route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RouteKind {
+    // xtask:traffic {camel},
     /// Gateway API HTTPRoute: any weight.
     HTTPRoute,
     /// Gateway API GRPCRoute: any weight.
@@ -80,6 +81,7 @@ impl RouteKind {
     /// Whether the object itself has weights.
     const fn carries_weights(self) -> bool {
         match self {
+            // xtask:traffic Self::{camel} => true,
             Self::HTTPRoute | Self::GRPCRoute => true,
             Self::Service => false,
         }
@@ -89,6 +91,7 @@ impl RouteKind {
 impl fmt::Display for RouteKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            // xtask:traffic Self::{camel} => "{camel}",
             Self::HTTPRoute => "HTTPRoute",
             Self::GRPCRoute => "GRPCRoute",
             Self::Service => "Service",

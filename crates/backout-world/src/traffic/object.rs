@@ -59,6 +59,11 @@ pub(crate) fn written_by(object: &Value, field: &str) -> String {
     newest.and_then(|entry| entry["manager"].as_str()).unwrap_or("unknown").to_owned()
 }
 
+/// Rises with every change of the spec, and not with the status that gateways write.
+pub(crate) fn generation(object: &Value) -> u64 {
+    object["metadata"]["generation"].as_u64().unwrap_or_default()
+}
+
 /// Refuses the write of a generation that was overtaken.
 pub(crate) fn fenced(at: &Object, object: &Value, fence: &Fence) -> Result<(), Failure> {
     let Some(noted) = annotation(object, names::GENERATION) else { return Ok(()) };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::backends::{self, Backends, Known};
-use super::object::{Notes, Object, fenced, patch, without_notes, written_by};
+use super::object::{Notes, Object, fenced, generation, patch, without_notes, written_by};
 use super::{Arms, Fence, Provider, service};
 use crate::failure::{Failure, Kind};
 use crate::kubernetes::names;
@@ -71,7 +71,7 @@ impl Provider for GatewayRoute {
             let candidate_weight = share.map_err(|message| {
                 at.failure(Kind::Failed, format!("{message}; last written by {written_by}"))
             })?;
-            Ok(RouteFacts { candidate_weight, resource_version: version(&object), written_by })
+            Ok(RouteFacts { candidate_weight, resource_version: generation(&object), written_by })
         }
         .boxed()
     }
@@ -93,7 +93,7 @@ impl Provider for GatewayRoute {
                 let wanted = split(&at, object, arms, &original, weight)?;
                 users = Some(original.service);
                 if is != wanted
-                    && expected.is_some_and(|one| one.resource_version != version(object))
+                    && expected.is_some_and(|one| one.resource_version != generation(object))
                 {
                     let by = written_by(object, "rules");
                     let message = format!("it changed since it was read; last written by {by}");
@@ -286,11 +286,6 @@ fn split(
 
 fn rules(object: &Value) -> Vec<Value> {
     object["spec"]["rules"].as_array().cloned().unwrap_or_default()
-}
-
-/// Rises with every change of the spec, and not with the status that gateways write.
-fn version(object: &Value) -> u64 {
-    object["metadata"]["generation"].as_u64().unwrap_or_default()
 }
 
 fn original(at: &Object, object: &Value) -> Result<Option<Original>, Failure> {
