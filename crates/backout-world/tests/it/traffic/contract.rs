@@ -1,11 +1,13 @@
 //! What every provider promises.
 
+use std::collections::BTreeMap;
+
 use backout_core::machine::Precondition;
 use backout_core::units::Weight;
 use backout_world::failure::Kind;
 use backout_world::traffic::Fence;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::bench::{Bench, Case, SOMEONE, THIRD, percent, refused};
 
@@ -106,6 +108,14 @@ async fn an_old_generation_is_refused(bench: &Bench) {
     written.expect("another run has generations of its own");
 }
 
+/// The merge patch that turns one object into another.
+fn merge(from: &Value, to: &Value) -> Value {
+    let (Some(old), Some(new)) = (from.as_object(), to.as_object()) else { return to.clone() };
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key, Value::Null));
+    let kept = new.iter().map(|(key, to)| (key, merge(&from[key], to)));
+    json!(gone.chain(kept).collect::<BTreeMap<_, _>>())
+}
+
 async fn a_changed_object_is_refused(bench: &Bench) {
     let user = bench.spec().await;
     bench.adopted().await;
@@ -113,14 +123,7 @@ async fn a_changed_object_is_refused(bench: &Bench) {
     let facts = bench.shown(&bench.arms).await;
     let expected = Precondition { uid: 0, resource_version: facts.resource_version };
     // As a GitOps tool does that was not told.
-    let mut back = json!({ "rules": user["rules"] });
-    if user["selector"].is_object() {
-        let ours = ["backout.dev/release", "backout.dev/workload"].map(|key| (key, None::<String>));
-        back = json!({ "selector": std::collections::BTreeMap::from(ours) });
-        for (key, value) in user["selector"].as_object().into_iter().flatten() {
-            back["selector"][key] = value.clone();
-        }
-    }
+    let back = merge(&bench.spec().await, &user);
     bench.someone_writes(back).await;
     let told = refused(bench.provider.read(&bench.arms).await, "the user's own is back");
     assert!(told.message.contains(SOMEONE), "{told}");
