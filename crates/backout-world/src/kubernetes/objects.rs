@@ -193,9 +193,7 @@ impl Objects {
         }
         let mut objects = Vec::new();
         loop {
-            let page = limited(&told, false, self.api(sort).list(&params))
-                .await?
-                .map_err(|error| unread(answer::failure(&told, &error)))?;
+            let page = read(&told, self.api(sort).list(&params)).await?;
             for object in page.items {
                 objects.push(value(sort, &told, object)?);
             }
@@ -341,6 +339,14 @@ fn unread(mut failure: Failure) -> Failure {
         failure.kind = Kind::Failed;
     }
     failure
+}
+
+/// What a request that only reads was answered, within its time.
+pub(crate) async fn read<T>(
+    told: &str,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Failure> {
+    limited(told, false, request).await?.map_err(|error| unread(answer::failure(told, &error)))
 }
 
 async fn limited<T>(

@@ -169,6 +169,15 @@ async fn nobody_there_is_found_out_soon() {
 }
 
 #[tokio::test]
+async fn encryption_is_not_done_without() {
+    let server = server(quarter).await;
+    let mut setup = setup(server.address);
+    setup.url = format!("https://{}/version", server.address);
+    let told = probed(setup, 8).await.expect_err("the server does not encrypt").in_full();
+    assert!(told.contains("no encrypted connection"), "{told}");
+}
+
+#[tokio::test]
 async fn silence_is_waited_for_only_so_long() {
     let server = server(|_, _| Some("silence")).await;
     let mut setup = setup(server.address);

@@ -1,7 +1,6 @@
 //! Who really stands behind a Service: its EndpointSlices, by the set that each pod belongs to.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -9,13 +8,10 @@ use kube::api::{Api, ListParams};
 use kube::core::PartialObjectMeta;
 
 use crate::failure::{Failure, Kind};
-use crate::kubernetes::{answer, names};
+use crate::kubernetes::{names, objects};
 
 /// Most slices or pods that are read: far beyond what one workload has.
 const MOST: u32 = 5_000;
-
-/// How long a request may take.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// Endpoints of one set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,12 +91,12 @@ pub async fn endpoints(
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
     let mine =
         ListParams::default().labels(&format!("kubernetes.io/service-name={service}")).limit(MOST);
-    let slices = within(&told, slices.list(&mine)).await?;
+    let slices = objects::read(&told, slices.list(&mine)).await?;
     whole(&told, slices.metadata.continue_.as_ref())?;
     let told = format!("Pods of namespace {namespace}");
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let of_sets = ListParams::default().labels(names::RELEASE).limit(MOST);
-    let pods = within(&told, pods.list_metadata(&of_sets)).await?;
+    let pods = objects::read(&told, pods.list_metadata(&of_sets)).await?;
     whole(&told, pods.metadata.continue_.as_ref())?;
     let sets = pods.items.into_iter().filter_map(set_of).collect();
     Ok(Endpoints::count(&slices.items, &sets))
@@ -109,16 +105,6 @@ pub async fn endpoints(
 fn set_of(pod: PartialObjectMeta<Pod>) -> Option<(String, String)> {
     let set = pod.metadata.labels?.remove(names::RELEASE)?;
     Some((pod.metadata.name?, set))
-}
-
-async fn within<T>(
-    told: &str,
-    request: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Failure> {
-    match tokio::time::timeout(LIMIT, request).await {
-        Ok(answer) => answer.map_err(|error| answer::failure(told, &error)),
-        Err(_) => Err(Failure::new(Kind::Failed, format!("{told}: no answer within 10s"))),
-    }
 }
 
 fn whole(told: &str, rest: Option<&String>) -> Result<(), Failure> {

@@ -200,6 +200,7 @@ impl Bench {
 }
 
 /// The message of a failure that is expected.
+#[track_caller]
 pub(super) fn refused<T>(answer: Result<T, Failure>, why: &str) -> Failure {
     match answer {
         Ok(_) => panic!("must fail: {why}"),
