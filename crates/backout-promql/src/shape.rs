@@ -1,4 +1,4 @@
-//! Whether a query counts something that raw counters show as well.
+//! Whether a query counts something that raw counters show as well, and what its answer is if not.
 //!
 //! `increase` and `rate` leave out what a series counted before its second sample, and they
 //! extrapolate. For a release's first errors that is all there is, so whoever can read the raw
@@ -8,17 +8,15 @@ use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
 use promql_parser::parser::token::{T_LOR, T_SUM};
 use promql_parser::parser::{BinaryExpr, Expr, LabelModifier, MatrixSelector};
 
+use crate::unit::{Unit, unit};
+
 /// What a query's answer can be computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// From raw counters.
     Counter(Counter),
-    /// Only the server can say.
-    Other {
-        /// Whether `rate` or the like occurs in it, so that its answer is probably in units per
-        /// second.
-        per_second: bool,
-    },
+    /// Only the server can say, and its answer is in this unit.
+    Other(Unit),
 }
 
 /// A sum over the growth of counters.
@@ -64,7 +62,7 @@ pub enum Grouping {
 /// series the server should look at instead.
 #[must_use]
 pub fn shape(expr: &Expr) -> Shape {
-    counter(expr).map_or_else(|| Shape::Other { per_second: calls_a_rate(expr) }, Shape::Counter)
+    counter(expr).map_or_else(|| Shape::Other(unit(expr)), Shape::Counter)
 }
 
 fn counter(expr: &Expr) -> Option<Counter> {
@@ -110,30 +108,11 @@ fn growth(expr: &Expr) -> Option<Counter> {
     Some(Counter { matchers, grouping: Grouping::Each, rate, or_zero: false })
 }
 
-fn bare(mut expr: &Expr) -> &Expr {
+pub(crate) fn bare(mut expr: &Expr) -> &Expr {
     while let Expr::Paren(paren) = expr {
         expr = &paren.expr;
     }
     expr
-}
-
-fn calls_a_rate(expr: &Expr) -> bool {
-    match expr {
-        Expr::Call(call) => {
-            matches!(call.func.name, "rate" | "irate" | "deriv")
-                || call.args.args.iter().any(|argument| calls_a_rate(argument))
-        }
-        Expr::Paren(inner) => calls_a_rate(&inner.expr),
-        Expr::Unary(inner) => calls_a_rate(&inner.expr),
-        Expr::Subquery(inner) => calls_a_rate(&inner.expr),
-        Expr::Aggregate(inner) => calls_a_rate(&inner.expr),
-        Expr::Binary(binary) => calls_a_rate(&binary.lhs) || calls_a_rate(&binary.rhs),
-        Expr::VectorSelector(_)
-        | Expr::MatrixSelector(_)
-        | Expr::NumberLiteral(_)
-        | Expr::StringLiteral(_)
-        | Expr::Extension(_) => false,
-    }
 }
 
 /// Matchers as an instant selector.
@@ -191,7 +170,7 @@ mod tests {
     fn counted(query: &str) -> Counter {
         match of(query) {
             Shape::Counter(counter) => counter,
-            Shape::Other { .. } => panic!("{query} is not recognised"),
+            Shape::Other(_) => panic!("{query} is not recognised"),
         }
     }
 
@@ -222,22 +201,21 @@ mod tests {
 
     #[test]
     fn everything_else_is_left_to_the_server() {
-        for (query, per_second) in [
-            ("a", false),
-            ("sum(a)", false),
-            ("sum(irate(a[1m]))", true),
-            ("max(rate(a[1m]))", true),
-            ("sum(rate(a[1m])) / sum(rate(b[1m]))", true),
-            ("sum(increase(a[1m])) + sum(increase(b[1m]))", false),
-            ("sum(increase(a[1m] offset 1m))", false),
-            ("sum(increase(a[1m] @ 100))", false),
-            ("sum(increase(a[5m:1m]))", false),
-            ("sum(increase(a[1m])) or vector(1)", false),
-            ("sum(increase(a[1m])) and vector(0)", false),
-            ("increase(a{x=\"1\" or y=\"2\"}[1m])", false),
-            ("sum(delta(a[1m]))", false),
+        for query in [
+            "a",
+            "sum(a)",
+            "max(rate(a[1m]))",
+            "sum(rate(a[1m])) / sum(rate(b[1m]))",
+            "sum(increase(a[1m])) + sum(increase(b[1m]))",
+            "sum(increase(a[1m] offset 1m))",
+            "sum(increase(a[1m] @ 100))",
+            "sum(increase(a[5m:1m]))",
+            "sum(increase(a[1m])) or vector(1)",
+            "sum(increase(a[1m])) and vector(0)",
+            "increase(a{x=\"1\" or y=\"2\"}[1m])",
+            "sum(delta(a[1m]))",
         ] {
-            assert_eq!(of(query), Shape::Other { per_second }, "{query}");
+            assert!(matches!(of(query), Shape::Other(_)), "{query}");
         }
     }
 
