@@ -62,3 +62,18 @@ impl Failure {
         }
     }
 }
+
+/// An error with its causes, each told once.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_told = cause.to_string();
+        if !told.contains(&cause_told) {
+            told.push_str(": ");
+            told.push_str(&cause_told);
+        }
+        source = cause.source();
+    }
+    told
+}

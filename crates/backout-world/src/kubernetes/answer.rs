@@ -1,6 +1,6 @@
 //! What an API server's answer means for a request.
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, with_causes};
 
 /// What an error of the client means, for a request on this object, such as
 /// `HTTPRoute shop/checkout`.
@@ -10,13 +10,13 @@ pub fn failure(object: &str, error: &kube::Error) -> Failure {
         kube::Error::Api(status) => api(object, status.code, &status.reason, &status.message),
         // The request was sent, or may have been: what became of it is not known.
         kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => {
-            Failure::new(Kind::Ambiguous, format!("{object}: no answer: {}", chain(error)))
+            Failure::new(Kind::Ambiguous, format!("{object}: no answer: {}", with_causes(error)))
         }
         kube::Error::SerdeError(_) => Failure::new(
             Kind::Failed,
-            format!("{object}: the answer cannot be read: {}", chain(error)),
+            format!("{object}: the answer cannot be read: {}", with_causes(error)),
         ),
-        _ => Failure::new(Kind::Failed, format!("{object}: {}", chain(error))),
+        _ => Failure::new(Kind::Failed, format!("{object}: {}", with_causes(error))),
     }
 }
 
@@ -51,21 +51,6 @@ fn missing(object: &str, message: &str) -> Failure {
     } else {
         Failure::new(Kind::Missing, format!("{object} does not exist"))
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_told = cause.to_string();
-        if !told.contains(&cause_told) {
-            told.push_str(": ");
-            told.push_str(&cause_told);
-        }
-        source = cause.source();
-    }
-    told
 }
 
 #[cfg(test)]

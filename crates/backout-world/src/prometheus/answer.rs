@@ -99,14 +99,6 @@ pub fn query(body: &[u8]) -> Result<Answer, Unreadable> {
     Ok(Answer { series, warnings })
 }
 
-/// Reads the answer of an endpoint that lists, such as the values of a label.
-///
-/// # Errors
-/// When the server tells an error, or it is no answer of Prometheus.
-pub fn list<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Vec<T>, Unreadable> {
-    envelope::<Vec<T>>(body).map(|(data, _)| data)
-}
-
 fn envelope<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<(T, Vec<String>), Unreadable> {
     let told: Envelope<serde::de::IgnoredAny> =
         serde_json::from_slice(body).map_err(|error| foreign(&error.to_string()))?;

@@ -10,14 +10,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::answer::{self, Answer, Unreadable};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, with_causes};
 
 /// Characters of a query or of a foreign answer that an error repeats.
 const SHOWN: usize = 200;
@@ -93,6 +94,49 @@ impl Access {
     }
 }
 
+/// What makes the answer to a query smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Fewer series must be selected: they are read one by one, however the query sums them.
+    Narrow,
+    /// The server must answer fewer series.
+    Aggregate,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Narrow => {
+                "narrow the selector by more labels, such as the namespace and `$release`: each \
+                 series that it selects is read by itself, so that summing them does not help"
+            }
+            Self::Aggregate => "aggregate with `sum(...)`, or narrow the selector by more labels",
+        })
+    }
+}
+
+/// Counts the series of an answer while it is read.
+#[derive(Default)]
+struct Seen {
+    series: usize,
+    /// Where it was read up to.
+    at: usize,
+}
+
+impl Seen {
+    /// How many series begin in what was read so far. What begins a series occurs nowhere else:
+    /// quotes within a text are escaped, and a label's value is never an object. An answer that is
+    /// written with spaces is not recognised, and counted only when it is complete.
+    fn count(&mut self, read: &[u8]) -> usize {
+        const BEGINNING: &[u8] = b"\"metric\":{";
+        let unread = read.get(self.at..).unwrap_or_default();
+        self.series += unread.windows(BEGINNING.len()).filter(|part| *part == BEGINNING).count();
+        // A beginning may be cut in two by the end of what was read.
+        self.at = read.len().saturating_sub(BEGINNING.len() - 1).max(self.at);
+        self.series
+    }
+}
+
 /// A client for one server.
 pub struct Client {
     http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -139,92 +183,91 @@ impl Client {
         &self.address
     }
 
-    /// Asks a query at one time.
+    /// Asks a query at one time. An answer that is larger than the limits is not read to its end.
     ///
     /// # Errors
     /// When the server cannot be reached, refuses, tells an error, takes too long, or answers more
     /// than the limits permit.
-    pub async fn query(&self, query: &str, at: Time) -> Result<Answer, Failure> {
-        self.ask("query", query, &[("query", query), ("time", &seconds(at))]).await
-    }
-
-    /// Asks a query at every step of a range of time, both ends included.
-    ///
-    /// # Errors
-    /// As for [`Client::query`].
-    pub async fn query_range(
-        &self,
-        query: &str,
-        start: Time,
-        end: Time,
-        step: Span,
-    ) -> Result<Answer, Failure> {
-        let (start, end) = (seconds(start), seconds(end));
-        let step = seconds(Time::from_millis(step.as_millis().max(1)));
-        let form = [("query", query), ("start", &start), ("end", &end), ("step", &step)];
-        self.ask("query_range", query, &form).await
-    }
-
-    async fn ask(
-        &self,
-        endpoint: &str,
-        query: &str,
-        form: &[(&str, &str)],
-    ) -> Result<Answer, Failure> {
-        let (status, body) = self.post(endpoint, query, form).await?;
+    pub async fn query(&self, query: &str, at: Time, remedy: Remedy) -> Result<Answer, Failure> {
+        let timeout = Duration::from_millis(self.timeout.as_millis());
+        let asked = tokio::time::timeout(timeout, self.exchange(query, at, remedy)).await;
+        let (status, body) = asked.map_err(|_| {
+            self.failed(format!("took longer than {} for query `{}`", self.timeout, cut(query)))
+                .with_help(format!("{remedy}, or raise `metrics.prometheus.timeout`"))
+        })??;
         let answer = answer::query(&body).map_err(|why| self.refusal(status, query, why))?;
         if answer.series.len() > self.most_series {
-            let (found, most) = (answer.series.len(), self.most_series);
-            return Err(Failure::new(
-                Kind::Refused,
-                format!("query `{}` found {found} series, more than {most}", cut(query)),
-            )
-            .with_help("aggregate with `sum(...)`, or narrow the selector by more labels"));
+            return Err(self.too_many(query, remedy));
         }
         Ok(answer)
     }
 
-    async fn post(
-        &self,
-        endpoint: &str,
-        query: &str,
-        form: &[(&str, &str)],
-    ) -> Result<(StatusCode, Bytes), Failure> {
-        let timeout = Duration::from_millis(self.timeout.as_millis());
-        match tokio::time::timeout(timeout, self.exchange(endpoint, query, form)).await {
-            Ok(answered) => answered,
-            Err(_) => Err(self
-                .failed(format!("took longer than {} for query `{}`", self.timeout, cut(query)))
-                .with_help("narrow the query, or raise `metrics.prometheus.timeout`")),
-        }
-    }
-
     async fn exchange(
         &self,
-        endpoint: &str,
         query: &str,
-        form: &[(&str, &str)],
-    ) -> Result<(StatusCode, Bytes), Failure> {
-        let mut request = Request::post(format!("{}/api/v1/{endpoint}", self.address))
+        at: Time,
+        remedy: Remedy,
+    ) -> Result<(StatusCode, Vec<u8>), Failure> {
+        // Servers that know `limit` stop there themselves. One more than is permitted shows that
+        // there were too many.
+        let limit = self.most_series.saturating_add(1).to_string();
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("query", query), ("time", &seconds(at)), ("limit", &limit)])
+            .finish();
+        let mut request = Request::post(format!("{}/api/v1/query", self.address))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json");
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let request = request
-            .body(Full::new(Bytes::from(encoded(form))))
+            .body(Full::new(Bytes::from(form)))
             .map_err(|error| self.failed(format!("cannot be asked: {error}")))?;
         let response = self.http.request(request).await.map_err(|error| {
-            self.failed(format!("cannot be reached: {}", chain(&error)))
+            self.failed(format!("cannot be reached: {}", with_causes(&error)))
                 .with_help("check `metrics.prometheus.address`, and that the network lets us there")
         })?;
         let status = response.status();
         if status.is_redirection() {
             return Err(self.redirected(response.headers().get(header::LOCATION)));
         }
-        let body = Limited::new(response.into_body(), self.most_bytes);
-        let body = body.collect().await.map_err(|error| self.unread(query, &*error))?;
-        Ok((status, body.to_bytes()))
+        Ok((status, self.read(response.into_body(), query, remedy).await?))
+    }
+
+    /// Reads an answer as far as the limits permit.
+    async fn read(
+        &self,
+        mut body: Incoming,
+        query: &str,
+        remedy: Remedy,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut read = Vec::new();
+        let mut series = Seen::default();
+        while let Some(frame) = body.frame().await {
+            let frame = frame
+                .map_err(|error| self.failed(format!("broke off: {}", with_causes(&error))))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if read.len().saturating_add(data.len()) > self.most_bytes {
+                return Err(self.too_long(query, remedy));
+            }
+            read.extend_from_slice(&data);
+            if series.count(&read) > self.most_series {
+                return Err(self.too_many(query, remedy));
+            }
+        }
+        Ok(read)
+    }
+
+    fn too_many(&self, query: &str, remedy: Remedy) -> Failure {
+        let most = self.most_series;
+        let told = format!("query `{}` found more than {most} series", cut(query));
+        Failure::new(Kind::Refused, told).with_help(remedy.to_string())
+    }
+
+    fn too_long(&self, query: &str, remedy: Remedy) -> Failure {
+        let most = self.most_bytes;
+        let told = format!("the answer to query `{}` is longer than {most} bytes", cut(query));
+        Failure::new(Kind::Refused, told).with_help(remedy.to_string())
     }
 
     fn redirected(&self, location: Option<&HeaderValue>) -> Failure {
@@ -235,47 +278,40 @@ impl Client {
             .with_help("write the address that answers, the path of a proxy included")
     }
 
-    fn unread(
-        &self,
-        query: &str,
-        error: &(dyn std::error::Error + Send + Sync + 'static),
-    ) -> Failure {
-        if error.is::<LengthLimitError>() {
-            let most = self.most_bytes;
-            Failure::new(
-                Kind::Refused,
-                format!("the answer to query `{}` is longer than {most} bytes", cut(query)),
-            )
-            .with_help("aggregate with `sum(...)`, or narrow the selector by more labels")
-        } else {
-            self.failed(format!("broke off: {}", chain(error)))
+    /// What an answer says that is not one.
+    fn refusal(&self, status: StatusCode, query: &str, why: Unreadable) -> Failure {
+        let (kind, message) = match why {
+            _ if matches!(status.as_u16(), 401 | 403 | 407) => return self.stranger(status, &why),
+            Unreadable::Told { kind, message } => (kind, message),
+            Unreadable::Foreign(_) if status == StatusCode::NOT_FOUND => {
+                return self
+                    .failed("has no Prometheus API at this address: 404 Not Found")
+                    .with_help("write the path that the API is served under into the address");
+            }
+            Unreadable::Foreign(_) if !status.is_success() => {
+                return self.failed(format!("answers {status}"));
+            }
+            Unreadable::Foreign(why) => {
+                return self.failed(format!("does not answer as Prometheus does: {}", cut(&why)));
+            }
+        };
+        let told = format!("{}: query `{}`: {}", self.address, cut(query), cut(&message));
+        match kind.as_str() {
+            "bad_data" | "execution" => Failure::new(Kind::Refused, told).with_help(
+                "correct the signal's query; `backout simulate` reads it too, without a server",
+            ),
+            _ => Failure::new(Kind::Failed, told),
         }
     }
 
-    /// What an answer says that is not one.
-    fn refusal(&self, status: StatusCode, query: &str, why: Unreadable) -> Failure {
-        match why {
-            Unreadable::Told { kind, message } => {
-                let told = format!("{}: query `{}`: {}", self.address, cut(query), cut(&message));
-                match kind.as_str() {
-                    "bad_data" | "execution" => Failure::new(Kind::Refused, told)
-                        .with_help("correct the signal's query; `backout check` reads it too"),
-                    _ => Failure::new(Kind::Failed, told),
-                }
-            }
-            Unreadable::Foreign(_) if matches!(status.as_u16(), 401 | 403 | 407) => self
-                .failed(format!("refuses us: {status}"))
-                .with_help("check the secret named by `bearerTokenSecret` or `basicAuthSecret`"),
-            Unreadable::Foreign(_) if status == StatusCode::NOT_FOUND => self
-                .failed("has no Prometheus API at this address: 404 Not Found")
-                .with_help("write the path that the API is served under into the address"),
-            Unreadable::Foreign(_) if !status.is_success() => {
-                self.failed(format!("answers {status}"))
-            }
-            Unreadable::Foreign(why) => {
-                self.failed(format!("does not answer as Prometheus does: {}", cut(&why)))
-            }
-        }
+    /// The server, or a proxy before it, does not let us in.
+    fn stranger(&self, status: StatusCode, why: &Unreadable) -> Failure {
+        let told = match why {
+            Unreadable::Told { message, .. } => format!(": {}", cut(message)),
+            Unreadable::Foreign(_) => String::new(),
+        };
+        self.failed(format!("refuses us: {status}{told}"))
+            .with_help("check the secret named by `bearerTokenSecret` or `basicAuthSecret`")
     }
 
     fn failed(&self, what: impl fmt::Display) -> Failure {
@@ -324,26 +360,6 @@ fn seconds(time: Time) -> String {
     format!("{}.{:03}", millis / 1_000, millis % 1_000)
 }
 
-/// A form as the body of a request.
-fn encoded(form: &[(&str, &str)]) -> String {
-    let mut body = String::new();
-    for (name, value) in form {
-        if !body.is_empty() {
-            body.push('&');
-        }
-        body.push_str(name);
-        body.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                body.push(char::from(byte));
-            } else {
-                body.push_str(&format!("%{byte:02X}"));
-            }
-        }
-    }
-    body
-}
-
 pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -351,14 +367,28 @@ pub(super) fn cut(text: &str) -> String {
     }
 }
 
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        told.push_str(": ");
-        told.push_str(&cause.to_string());
-        source = cause.source();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_counted_however_the_answer_is_cut() {
+        let answer = br#"{"result":[{"metric":{"metric":"x","a":"\"metric\":{"},"value":[1,"2"]},{"metric":{}}]}"#;
+        for size in 1..answer.len() {
+            let (mut seen, mut read, mut counted) = (Seen::default(), Vec::new(), 0);
+            for part in answer.chunks(size) {
+                read.extend_from_slice(part);
+                counted = seen.count(&read);
+            }
+            assert_eq!(counted, 2, "in parts of {size}");
+        }
     }
-    told
+
+    #[test]
+    fn a_refusal_with_a_message_still_names_the_secrets() {
+        let client = Client::new(&Access::new("http://127.0.0.1:1")).unwrap();
+        let why = Unreadable::Told { kind: "auth".to_owned(), message: "no org id".to_owned() };
+        let told = client.refusal(StatusCode::UNAUTHORIZED, "a", why).in_full();
+        assert!(told.contains("no org id") && told.contains("bearerTokenSecret"), "{told}");
+    }
 }

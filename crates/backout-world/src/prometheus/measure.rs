@@ -5,19 +5,20 @@
 //! which is never a pass, and says why.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use backout_core::judgement::{Bucket, Measurement, Window};
 use backout_core::machine::SignalMeasured;
 use backout_core::policy::{BucketUnit, Query, SignalKind};
 use backout_core::snapshot::{Arm, PerArm};
 use backout_core::units::{Share, Span, Time};
-use backout_promql::{Counter, Shape};
+use backout_promql::{Counter, Expr, Shape, Unit};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Labels, Series};
-use super::client::Client;
+use super::client::{Client, Remedy};
 use super::counters::{self, count};
 use super::{explain, histograms};
 use crate::failure::Failure;
@@ -71,8 +72,16 @@ impl<T> Found<T> {
 struct Single<'a> {
     asked: Asked<'a>,
     text: String,
-    shape: Shape,
-    matched: Option<backout_promql::Expr>,
+    /// What the query is; why it cannot be read otherwise.
+    expr: Result<Expr, String>,
+}
+
+/// How a query's answer becomes a count.
+enum Way {
+    /// It is counted from raw samples.
+    Raw(Counter),
+    /// The server's answer, times this.
+    Times(f64),
 }
 
 impl Prometheus {
@@ -142,14 +151,16 @@ impl Prometheus {
         if found.value.is_some() || found.note.is_some() {
             return found;
         }
-        let ask = |query: String, at: Time| async move { self.ask(&query, at).await }.boxed();
-        Found::none(explain::explain(single.matched.as_ref(), single.asked.window, &ask).await)
+        let ask = |query: String, at: Time| {
+            async move { self.ask(&query, at, Remedy::Narrow).await }.boxed()
+        };
+        Found::none(explain::explain(single.expr.as_ref().ok(), single.asked.window, &ask).await)
     }
 
-    async fn ask(&self, query: &str, at: Time) -> Result<Answer, Failure> {
+    async fn ask(&self, query: &str, at: Time, remedy: Remedy) -> Result<Answer, Failure> {
         // The semaphore is never closed, so a permit always comes: every request has a time limit.
         let _permit = self.permits.acquire().await;
-        let answer = self.client.query(query, at).await?;
+        let answer = self.client.query(query, at, remedy).await?;
         for warning in &answer.warnings {
             tracing::warn!(query, warning, "Prometheus warns");
         }
@@ -157,16 +168,20 @@ impl Prometheus {
     }
 
     async fn count(&self, single: &Single<'_>) -> Found<u64> {
-        match self.try_count(single).await {
+        let way = match single.way() {
+            Ok(way) => way,
+            Err(why) => return Found::none(why),
+        };
+        match self.try_count(single, &way).await {
             Ok(counted) => Found::of(counted),
             Err(failure) => Found::none(failure.in_full()),
         }
     }
 
-    async fn try_count(&self, single: &Single<'_>) -> Result<Option<u64>, Failure> {
-        let Shape::Counter(counter) = &single.shape else {
-            let answer = self.ask(&single.text, single.last_instant()).await?;
-            return Ok(summed(&answer.series, single.times()));
+    async fn try_count(&self, single: &Single<'_>, way: &Way) -> Result<Option<u64>, Failure> {
+        let counter = match way {
+            Way::Raw(counter) => counter,
+            Way::Times(times) => return Ok(summed(&self.computed(single).await?, *times)),
         };
         let (series, earlier) = self.raw(counter, single).await?;
         let grown = counters::grown(&series, &earlier, single.asked.window);
@@ -179,7 +194,11 @@ impl Prometheus {
     }
 
     async fn buckets(&self, single: &Single<'_>, unit: BucketUnit) -> Found<Vec<Bucket>> {
-        match self.try_buckets(single, unit).await {
+        let way = match single.way() {
+            Ok(way) => way,
+            Err(why) => return Found::none(why),
+        };
+        match self.try_buckets(single, &way, unit).await {
             Ok(Ok(buckets)) => Found::of(buckets),
             Ok(Err(why)) => Found::none(why),
             Err(failure) => Found::none(failure.in_full()),
@@ -189,11 +208,14 @@ impl Prometheus {
     async fn try_buckets(
         &self,
         single: &Single<'_>,
+        way: &Way,
         unit: BucketUnit,
     ) -> Result<Result<Option<Vec<Bucket>>, String>, Failure> {
-        let Shape::Counter(counter) = &single.shape else {
-            let answer = self.ask(&single.text, single.last_instant()).await?;
-            return Ok(computed_buckets(&answer.series, single.times(), unit));
+        let counter = match way {
+            Way::Raw(counter) => counter,
+            Way::Times(times) => {
+                return Ok(computed_buckets(&self.computed(single).await?, *times, unit));
+            }
         };
         let (series, earlier) = self.raw(counter, single).await?;
         let window = single.asked.window;
@@ -202,6 +224,12 @@ impl Prometheus {
             return Ok(Ok(histograms::native(&series, window, unit)));
         }
         Ok(histograms::classic(&grown, unit).map(Some))
+    }
+
+    /// What the server computes of a query.
+    async fn computed(&self, single: &Single<'_>) -> Result<Vec<Series>, Failure> {
+        let answer = self.ask(&single.text, single.last_instant(), Remedy::Aggregate).await?;
+        Ok(answer.series)
     }
 
     /// The raw samples of a window, and what new series had counted before them.
@@ -215,14 +243,14 @@ impl Prometheus {
         let range = window.end.since(window.start).saturating_add(lookback);
         let selector = counter.selector();
         let query = format!("{selector}[{}ms]", range.as_millis());
-        let series = self.ask(&query, single.last_instant()).await?.series;
+        let series = self.ask(&query, single.last_instant(), Remedy::Narrow).await?.series;
         let mut earlier = BTreeMap::new();
         let from = Time::from_millis(window.start.as_millis().saturating_sub(lookback.as_millis()));
         if from.as_millis() > 0 && series.iter().any(|series| counters::is_new(series, window)) {
             let wanted = from.since(single.asked.run_start).saturating_add(EARLIER.0);
             let back = wanted.clamp(EARLIER.0, EARLIER.1);
             let query = format!("last_over_time({selector}[{}ms])", back.as_millis());
-            for found in self.ask(&query, from).await?.series {
+            for found in self.ask(&query, from, Remedy::Narrow).await?.series {
                 if let Some(last) = found.samples.last() {
                     earlier.insert(counters::nameless(&found.labels), last.value);
                 }
@@ -236,7 +264,7 @@ impl Prometheus {
         // Fine enough to see every scrape of usual intervals, at most a few hundred steps.
         let step = (length.as_millis() / 240).clamp(1_000, 15_000);
         let query = format!("max_over_time(({})[{}ms:{step}ms])", single.text, length.as_millis());
-        match self.ask(&query, single.last_instant()).await {
+        match self.ask(&query, single.last_instant(), Remedy::Aggregate).await {
             Ok(answer) => {
                 let values = answer.series.iter().flat_map(|series| &series.samples);
                 let levels: Vec<_> = values.filter_map(|sample| level(sample.value)).collect();
@@ -249,13 +277,44 @@ impl Prometheus {
 
 impl<'a> Single<'a> {
     fn new(asked: Asked<'a>, query: &Query, arm: Arm) -> Self {
-        let length = asked.window.end.since(asked.window.start);
-        let text = query.fill(asked.arms.get(arm), asked.namespace, length);
-        // The server may know more of PromQL than we do, so what we cannot read is left to it.
-        let matched = backout_promql::parse(&text).ok();
-        let unknown = || Shape::Other { per_second: text.contains("rate(") };
-        let shape = matched.as_ref().map_or_else(unknown, backout_promql::shape);
-        Self { asked, text, shape, matched }
+        let text = query.fill(asked.arms.get(arm), asked.namespace, length_of(asked.window));
+        let expr = backout_promql::parse(&text);
+        Self { asked, text, expr }
+    }
+
+    /// How the query is counted, or how it has to be written so that it can be.
+    fn way(&self) -> Result<Way, String> {
+        const WRITE: &str = "write it as `sum(increase(METRIC{...}[$window]))`";
+        let expr = self.expr.as_ref().map_err(|why| format!("the query: {why}; {WRITE}"))?;
+        let length = length_of(self.asked.window);
+        // As `$window` is written: in whole seconds.
+        let written = Duration::from_secs(length.as_secs().max(1));
+        let (range, times) = match backout_promql::shape(expr) {
+            Shape::Counter(counter) => return Ok(Way::Raw(counter)),
+            Shape::Other(Unit::Count(range)) => (range, 1.0),
+            Shape::Other(Unit::PerSecond(range)) => (range, written.as_secs_f64()),
+            // A number of the query's own, such as `vector(0)`, is taken as it is.
+            Shape::Other(Unit::Constant) => return Ok(Way::Times(1.0)),
+            Shape::Other(Unit::Share) => {
+                return Err(format!(
+                    "the query answers a share, and a number of requests is needed; {WRITE}"
+                ));
+            }
+            Shape::Other(Unit::Unknown) => {
+                return Err(format!(
+                    "it cannot be told from the query whether it answers requests within the \
+                     window or requests per second; {WRITE}"
+                ));
+            }
+        };
+        if range != written {
+            return Err(format!(
+                "the query counts over {}s and a window is {length}, so that windows would \
+                 share requests; write `[$window]`",
+                range.as_secs_f64()
+            ));
+        }
+        Ok(Way::Times(times))
     }
 
     /// The last instant that belongs to the window: a server also finds samples at the instant
@@ -263,17 +322,10 @@ impl<'a> Single<'a> {
     fn last_instant(&self) -> Time {
         Time::from_millis(self.asked.window.end.as_millis().saturating_sub(1))
     }
+}
 
-    /// What an answer is multiplied by to be a count.
-    fn times(&self) -> f64 {
-        match self.shape {
-            Shape::Other { per_second: true } => {
-                let millis = self.asked.window.end.since(self.asked.window.start).as_millis();
-                f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1e3
-            }
-            Shape::Other { per_second: false } | Shape::Counter(_) => 1.0,
-        }
-    }
+const fn length_of(window: Window) -> Span {
+    window.end.since(window.start)
 }
 
 /// Bad requests over all. If the bad ones could not be counted, nothing is known: without them

@@ -13,5 +13,5 @@ pub mod explain;
 pub mod histograms;
 pub mod measure;
 
-pub use client::{Access, Auth, Client, Secret};
+pub use client::{Access, Auth, Client, Remedy, Secret};
 pub use measure::{Asked, Prometheus};
