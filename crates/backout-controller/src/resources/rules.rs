@@ -115,6 +115,10 @@ fn strategy(spec: &mut Value) {
     );
 }
 
+/// Whether a signal's `max` is a latency.
+const IS_LATENCY: &str =
+    "has(self.quantile) || (has(self.preset) && self.preset.measures == 'latency')";
+
 fn signals(spec: &mut Value) {
     let signals = at(spec, &["signals"]);
     bound(signals, "maxItems", 32);
@@ -127,18 +131,23 @@ fn signals(spec: &mut Value) {
     let signal = at(signals, &["[]"]);
     rule(
         signal,
-        "[has(self.ratio), has(self.quantile), has(self.gauge)].exists_one(given, given)",
-        "a signal needs exactly one of `ratio`, `quantile` and `gauge`; see `backout schema ReleasePolicy` for the shape of a signal",
+        "[has(self.ratio), has(self.quantile), has(self.gauge), has(self.preset)].exists_one(given, given)",
+        "a signal needs exactly one of `ratio`, `quantile`, `gauge` and `preset`; see `backout schema ReleasePolicy` for the shape of a signal",
+    );
+    rule(
+        at(signal, &["preset"]),
+        "has(self.q) == (self.measures == 'latency')",
+        "a preset that measures latency needs a quantile, such as `q: 0.99`, and one that measures errors has none",
     );
     rule_at(
         signal,
-        "!has(self.quantile) || !self.max.endsWith('%')",
+        &format!("!({IS_LATENCY}) || !self.max.endsWith('%')"),
         "`max` of a quantile is a latency such as 400ms, not a percentage",
         ".max",
     );
     rule_at(
         signal,
-        "has(self.quantile) || self.max.endsWith('%')",
+        &format!("{IS_LATENCY} || self.max.endsWith('%')"),
         "`max` of a ratio or gauge is a percentage such as 1%, not a latency",
         ".max",
     );

@@ -1,10 +1,12 @@
 //! What is measured while the candidate serves.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::preset::{Preset, Written};
 use crate::judgement::Limit;
 use crate::units::{Latency, Name, Quantile, Share};
 
@@ -136,7 +138,7 @@ impl<'de> Deserialize<'de> for Threshold {
 }
 
 impl JsonSchema for Threshold {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
+    fn schema_name() -> Cow<'static, str> {
         "Threshold".into()
     }
 
@@ -150,7 +152,7 @@ impl JsonSchema for Threshold {
     }
 }
 
-/// One measured indicator. Exactly one of `ratio`, `quantile` and `gauge` is given.
+/// One measured indicator. Exactly one of `ratio`, `quantile`, `gauge` and `preset` is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Signal {
@@ -165,17 +167,20 @@ pub struct Signal {
     /// A level, such as the share of a CPU limit that is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gauge: Option<Query>,
+    /// The error rate or latency by the metrics of a known mesh, gateway or library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// The highest value that is still good.
     pub max: Threshold,
 }
 
-/// A signal whose fields agree with each other.
+/// A signal whose fields agree with each other. A preset is what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignalKind<'a> {
     /// Bad requests over all requests.
-    Ratio(&'a Ratio, Share),
+    Ratio(Cow<'a, Ratio>, Share),
     /// A latency quantile.
-    Quantile(&'a Quantiled, Latency),
+    Quantile(Cow<'a, Quantiled>, Latency),
     /// A level.
     Gauge(&'a Query, Share),
 }
@@ -183,7 +188,7 @@ pub enum SignalKind<'a> {
 impl SignalKind<'_> {
     /// The limit that a judge is given.
     #[must_use]
-    pub const fn limit(&self) -> Limit {
+    pub fn limit(&self) -> Limit {
         match self {
             Self::Ratio(_, max) => Limit::Ratio { max: *max },
             Self::Quantile(quantiled, max) => Limit::Quantile { q: quantiled.q, max: *max },
@@ -206,25 +211,41 @@ impl Signal {
     /// The signal's kind, or what its fields get wrong.
     ///
     /// # Errors
-    /// When not exactly one kind is given, or `max` has the wrong unit for it.
+    /// When not exactly one kind is given, a preset's fields do not fit each other, or `max` has
+    /// the wrong unit for the kind.
     pub fn kind(&self) -> Result<SignalKind<'_>, String> {
-        let given = [self.ratio.is_some(), self.quantile.is_some(), self.gauge.is_some()];
-        if given.iter().filter(|given| **given).count() != 1 {
-            return Err(format!(
-                "signal `{}` needs exactly one of `ratio`, `quantile` and `gauge`",
+        match (&self.ratio, &self.quantile, &self.gauge, self.preset) {
+            (Some(ratio), None, None, None) => self.errors(Cow::Borrowed(ratio)),
+            (None, Some(quantiled), None, None) => self.latency(Cow::Borrowed(quantiled)),
+            (None, None, Some(query), None) => Ok(SignalKind::Gauge(query, self.max_share()?)),
+            (None, None, None, Some(preset)) => match preset.written()? {
+                Written::Errors(ratio) => self.errors(Cow::Owned(ratio)),
+                Written::Latency(quantiled) => self.latency(Cow::Owned(quantiled)),
+            },
+            _ => Err(format!(
+                "signal `{}` needs exactly one of `ratio`, `quantile`, `gauge` and `preset`",
                 self.name
-            ));
+            )),
         }
-        match (&self.ratio, &self.quantile, &self.gauge, self.max) {
-            (Some(ratio), _, _, Threshold::Share(max)) => Ok(SignalKind::Ratio(ratio, max)),
-            (_, Some(quantiled), _, Threshold::Latency(max)) => {
-                Ok(SignalKind::Quantile(quantiled, max))
-            }
-            (_, _, Some(query), Threshold::Share(max)) => Ok(SignalKind::Gauge(query, max)),
-            (_, Some(_), _, max) => {
+    }
+
+    fn errors<'a>(&self, ratio: Cow<'a, Ratio>) -> Result<SignalKind<'a>, String> {
+        Ok(SignalKind::Ratio(ratio, self.max_share()?))
+    }
+
+    fn latency<'a>(&self, quantiled: Cow<'a, Quantiled>) -> Result<SignalKind<'a>, String> {
+        match self.max {
+            Threshold::Latency(max) => Ok(SignalKind::Quantile(quantiled, max)),
+            Threshold::Share(max) => {
                 Err(format!("`max` of a quantile is a latency such as 400ms, not `{max}`"))
             }
-            (_, _, _, max) => {
+        }
+    }
+
+    fn max_share(&self) -> Result<Share, String> {
+        match self.max {
+            Threshold::Share(max) => Ok(max),
+            Threshold::Latency(max) => {
                 Err(format!("`max` of a ratio or gauge is a percentage such as 1%, not `{max}`"))
             }
         }

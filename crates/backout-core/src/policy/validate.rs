@@ -242,9 +242,7 @@ fn signals(policy: &ReleasePolicy, breaches: &mut Vec<Breach>) {
                 message,
                 "see `backout schema ReleasePolicy` for the shape of a signal",
             )),
-            Ok(kind) => {
-                empty_queries(&kind, &here, breaches);
-            }
+            Ok(kind) => empty_queries(&kind, &here, breaches),
         }
     }
 }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use backout_core::document::FieldPath;
 use backout_core::finding::Code;
-use backout_core::policy::{Query, Signal, SignalKind};
+use backout_core::policy::{
+    BucketUnit, Measures, Preset, Quantiled, Query, Ratio, Signal, SignalKind, Threshold,
+};
 use backout_core::snapshot::Arm;
+use backout_core::units::{Latency, Name, Quantile, Share};
 
 use super::{Weakness, spec};
 use crate::rehearse::Project;
@@ -26,7 +29,7 @@ pub(super) fn find(project: &Project, list: &mut Vec<Weakness>) {
     for (index, signal) in project.brief.policy.spec.signals.iter().enumerate() {
         let Ok(kind) = signal.kind() else { continue };
         for (field, query) in kind.queries() {
-            let path = field_path(index, &kind, field);
+            let path = field_path(index, signal, &kind, field);
             if let Some(weakness) = judge_query(&world, query, path, index) {
                 list.push(weakness);
                 break;
@@ -35,9 +38,11 @@ pub(super) fn find(project: &Project, list: &mut Vec<Weakness>) {
     }
 }
 
-fn field_path(index: usize, kind: &SignalKind<'_>, field: &str) -> FieldPath {
+fn field_path(index: usize, signal: &Signal, kind: &SignalKind<'_>, field: &str) -> FieldPath {
+    let preset = signal.preset.is_some();
     let signal = spec(&["signals"]).index(index);
     match kind {
+        _ if preset => signal.key("preset"),
         SignalKind::Ratio(..) => signal.key("ratio").key(field),
         SignalKind::Quantile(..) => signal.key("quantile").key(field),
         SignalKind::Gauge(..) => signal.key(field),
@@ -78,6 +83,7 @@ fn judge_query(world: &World, query: &Query, path: FieldPath, index: usize) -> O
                 signal.ratio.clone_from(&was.ratio);
                 signal.quantile.clone_from(&was.quantile);
                 signal.gauge.clone_from(&was.gauge);
+                signal.preset = was.preset;
             }
         }),
     })
@@ -85,6 +91,12 @@ fn judge_query(world: &World, query: &Query, path: FieldPath, index: usize) -> O
 
 /// Puts queries in that select what the world exposes.
 fn replace(signal: &mut Signal) {
+    // A preset that finds nothing is mended as the signal that it stands for.
+    match signal.preset.take() {
+        Some(Preset { measures: Measures::Errors, .. }) => signal.ratio = Some(errors()),
+        Some(Preset { measures: Measures::Latency, q, .. }) => signal.quantile = q.map(latency),
+        None => {}
+    }
     if let Some(ratio) = &mut signal.ratio {
         ratio.bad = Query::new(BAD);
         ratio.total = Query::new(TOTAL);
@@ -97,27 +109,33 @@ fn replace(signal: &mut Signal) {
     }
 }
 
+fn errors() -> Ratio {
+    Ratio { bad: Query::new(BAD), total: Query::new(TOTAL) }
+}
+
+fn latency(q: Quantile) -> Quantiled {
+    Quantiled { histogram: Query::new(BUCKETS), q, unit: BucketUnit::Seconds }
+}
+
 /// A working signal of each kind, for a policy that lacks it.
 pub(super) fn standard(kind: &str) -> Option<Signal> {
-    use backout_core::policy::{BucketUnit, Quantiled, Ratio, Threshold};
-    use backout_core::units::{Latency, Name, Quantile, Share};
     let mut signal = Signal {
         name: Name::from_static("stand-in"),
         ratio: None,
         quantile: None,
         gauge: None,
+        preset: None,
         max: Threshold::Share(Share::from_ppm(10_000)),
     };
     match kind {
         "ratio" => {
             signal.name = Name::from_static("stand-in-errors");
-            signal.ratio = Some(Ratio { bad: Query::new(BAD), total: Query::new(TOTAL) });
+            signal.ratio = Some(errors());
         }
         "quantile" => {
             signal.name = Name::from_static("stand-in-latency");
             let q = Quantile::from_ppm(990_000)?;
-            signal.quantile =
-                Some(Quantiled { histogram: Query::new(BUCKETS), q, unit: BucketUnit::Seconds });
+            signal.quantile = Some(latency(q));
             signal.max = Threshold::Latency(Latency::from_millis(500));
         }
         _ => {

@@ -1,6 +1,7 @@
 //! A kind of regression that no signal shows.
 
 use backout_core::finding::Code;
+use backout_core::policy::SignalKind;
 
 use super::blind_query::standard;
 use super::{Weakness, spec};
@@ -8,10 +9,12 @@ use crate::rehearse::Project;
 
 pub(super) fn find(project: &Project, list: &mut Vec<Weakness>) {
     let signals = &project.brief.policy.spec.signals;
+    let given: Vec<_> = signals.iter().filter_map(|signal| signal.kind().ok()).collect();
+    let any = |is: fn(&SignalKind<'_>) -> bool| given.iter().any(is);
     let kinds = [
-        ("ratio", signals.iter().any(|signal| signal.ratio.is_some()), "failing requests"),
-        ("quantile", signals.iter().any(|signal| signal.quantile.is_some()), "slow requests"),
-        ("gauge", signals.iter().any(|signal| signal.gauge.is_some()), "saturation"),
+        ("ratio", any(|kind| matches!(kind, SignalKind::Ratio(..))), "failing requests"),
+        ("quantile", any(|kind| matches!(kind, SignalKind::Quantile(..))), "slow requests"),
+        ("gauge", any(|kind| matches!(kind, SignalKind::Gauge(..))), "saturation"),
     ];
     for (kind, given, what) in kinds {
         let Some(stand_in) = standard(kind).filter(|_| !given) else { continue };
