@@ -232,7 +232,7 @@ async fn fifty_thousand_series_are_refused_quickly() {
     }
     let mut history = History::default();
     for series in 0..50_000 {
-        history.series(&format!("many_total{{release=\"web-cand\",i=\"{series}\"}}"), 620, &[1]);
+        history.series(&format!("many_total{{release=\"web-cand\",i=\"{series}\"}}"), 620, &[1, 2]);
     }
     let server = server::start(Setup { history: history.text(), ..Setup::default() }).await;
     let access = server.access();
