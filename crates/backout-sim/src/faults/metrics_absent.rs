@@ -1,6 +1,7 @@
 //! The candidate's series carry another label, so that its queries match nothing.
 
 use backout_core::units::Span;
+use backout_promql::{METRIC_NAME, Matcher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,25 @@ impl MetricsAbsent {
 
 impl Kind for MetricsAbsent {
     fn strike(&self, world: &mut World) -> String {
-        world.relabel("release", "release_name");
-        "the candidate exposes label `release` as `release_name`".to_owned()
+        let label = telling_label(world).unwrap_or_else(|| "release".to_owned());
+        let renamed = format!("{label}_name");
+        world.relabel(&label, &renamed);
+        format!("the candidate exposes label `{label}` as `{renamed}`")
     }
+}
+
+/// The label by which the first signal tells the releases apart: renaming any other would show
+/// nothing.
+fn telling_label(world: &World) -> Option<String> {
+    const STANDS_FOR_RELEASE: &str = "the-release";
+    let signal = world.brief.policy.spec.signals.first()?;
+    let kind = signal.kind().ok()?;
+    let (_, query) = kind.queries().into_iter().next()?;
+    let text = query.fill(STANDS_FOR_RELEASE, "the-namespace", Span::from_mins(1));
+    let selectors = backout_promql::selectors(&backout_promql::parse(&text).ok()?);
+    let mut matchers = selectors.into_iter().flat_map(|selector| selector.alternatives).flatten();
+    let telling = |matcher: &Matcher| {
+        matcher.name != METRIC_NAME && matcher.value.contains(STANDS_FOR_RELEASE)
+    };
+    matchers.find(telling).map(|matcher| matcher.name)
 }
