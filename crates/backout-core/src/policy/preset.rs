@@ -84,7 +84,8 @@ struct Metrics {
 /// Envoy's statistics of its clusters. Its own pod and namespace are labels of every series, so
 /// that the cluster's name alone says whose requests these are. The name is matched as a whole:
 /// what is before the namespace and after the Service is set apart by a character that names
-/// in Kubernetes do not have.
+/// in Kubernetes do not have. All requests are the sum over the classes of answers, because
+/// `envoy_cluster_upstream_rq_total` leaves out those for which there was no connection.
 const ENVOY: Metrics = Metrics {
     requests: "envoy_cluster_upstream_rq_xx",
     buckets: "envoy_cluster_upstream_rq_time_bucket",

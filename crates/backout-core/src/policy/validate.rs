@@ -403,6 +403,37 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_is_a_preset_or_a_query() {
+        let preset = r#""preset":{"source":"istio","measures":"errors"}"#;
+        for (fields, max, told) in [
+            (preset, "1%", None),
+            (preset, "400ms", Some("is a percentage")),
+            (
+                r#""preset":{"source":"istio","measures":"errors","q":0.9}"#,
+                "1%",
+                Some("no quantile"),
+            ),
+            (r#""preset":{"source":"istio","measures":"latency"}"#, "1s", Some("`q: 0.99`")),
+            (r#""preset":{"source":"istio","measures":"latency","q":0.9}"#, "1s", None),
+            (
+                r#""preset":{"source":"istio","measures":"latency","q":0.9}"#,
+                "1%",
+                Some("a latency"),
+            ),
+            (&format!(r#"{preset},"gauge":"up""#), "1%", Some("exactly one of")),
+        ] {
+            let mut policy = (*testing::brief().policy).clone();
+            let signal = format!(r#"{{"name":"errors","max":"{max}",{fields}}}"#);
+            policy.spec.signals = vec![serde_json::from_str(&signal).expect("its types are right")];
+            let breaches = validate(&policy);
+            assert_eq!(breaches.len(), usize::from(told.is_some()), "{signal}: {breaches:?}");
+            for (breach, told) in breaches.iter().zip(told) {
+                assert!(breach.message.contains(told), "{signal}: {}", breach.message);
+            }
+        }
+    }
+
+    #[test]
     fn a_selector_carries_no_part_of_the_traffic() {
         for by in [None, Some(Split::Selector)] {
             let told = breaches(RouteKind::Service, by);

@@ -436,3 +436,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn presets_tell_the_releases_apart() {
+    use backout_core::policy::{BucketUnit, Preset, Signal, SignalKind, Source};
+    use backout_core::units::Span;
+
+    let kind_of = |text: &str, then: &mut dyn FnMut(&SignalKind<'_>)| {
+        let signal: Signal = serde_json::from_str(text).unwrap();
+        then(&signal.kind().unwrap());
+    };
+    for source in Source::ALL {
+        let preset = |rest: &str, max: &str| {
+            let source = serde_json::to_string(&source).unwrap();
+            let preset = format!(r#"{{"source":{source},"measures":{rest}}}"#);
+            assert!(serde_json::from_str::<Preset>(&preset).is_ok(), "{preset}");
+            format!(r#"{{"name":"a","preset":{preset},"max":"{max}"}}"#)
+        };
+        let filled =
+            |query: &backout_core::policy::Query| query.fill(CANDIDATE, "shop", Span::from_mins(1));
+        kind_of(&preset(r#""errors""#, "1%"), &mut |kind| {
+            let SignalKind::Ratio(ratio, _) = kind else { panic!("{kind:?}") };
+            check(&filled(&ratio.bad), "c", &["500"]);
+            check(&filled(&ratio.total), "c", ALL);
+        });
+        kind_of(&preset(r#""latency","q":0.99"#, "400ms"), &mut |kind| {
+            let SignalKind::Quantile(quantiled, _) = kind else { panic!("{kind:?}") };
+            let resolved = selects(&filled(&quantiled.histogram));
+            assert!(resolved.candidate.any && !resolved.stable.any, "{:?}", resolved.note);
+            assert_eq!(resolved.measure, Some(Measure::DurationBuckets));
+            let unit = match quantiled.unit {
+                BucketUnit::Seconds => Unit::Seconds,
+                BucketUnit::Milliseconds => Unit::Milliseconds,
+            };
+            assert_eq!(resolved.unit, unit);
+        });
+    }
+}

@@ -1,5 +1,6 @@
 //! What is measured of a history that is known.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use backout_core::judgement::{Measurement, Window};
@@ -9,6 +10,8 @@ use backout_core::snapshot::PerArm;
 use backout_core::units::Time;
 use backout_world::prometheus::{Asked, Prometheus};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::server::{self, BEGIN, History, Setup, ask, is_installed, ready};
 
@@ -19,7 +22,15 @@ fn window() -> Window {
 }
 
 async fn measured(prometheus: &Prometheus, candidate: &str, signal: Value) -> SignalMeasured {
-    let mut signal = signal;
+    measured_in(prometheus, window(), candidate, signal).await
+}
+
+async fn measured_in(
+    prometheus: &Prometheus,
+    window: Window,
+    candidate: &str,
+    mut signal: Value,
+) -> SignalMeasured {
     signal["name"] = json!("tested");
     let signal: Signal = serde_json::from_value(signal).expect("a signal");
     let arms = PerArm { stable: "web-stable".to_owned(), candidate: candidate.to_owned() };
@@ -27,8 +38,8 @@ async fn measured(prometheus: &Prometheus, candidate: &str, signal: Value) -> Si
         signals: &[signal.kind().expect("its fields agree")],
         arms: &arms,
         namespace: "shop",
-        window: window(),
-        run_start: Time::from_millis((BEGIN + 500) * 1_000),
+        window,
+        run_start: Time::from_millis(window.start.as_millis() - 100_000),
     };
     let [measured] = <[_; 1]>::try_from(prometheus.measure(asked).await).expect("one signal");
     measured
@@ -258,4 +269,60 @@ async fn fifty_thousand_series_are_refused_quickly() {
     let prometheus = Prometheus::new(ready(&narrow).await);
     let note = measured(&prometheus, "web-cand", counted(many)).await.note.expect("told");
     assert!(note.contains("longer than 50000 bytes; narrow the selector"), "{note}");
+}
+
+/// What a pod exposes, one answer after the other; the last one stays.
+async fn pod(bodies: Vec<&'static str>) -> std::net::SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("it has an address");
+    tokio::spawn(async move {
+        let mut scrapes = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _length = stream.read(&mut head).await;
+            let body = bodies[bodies.len().min(scrapes + 1) - 1];
+            let response = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _gone = stream.write_all(response.as_bytes()).await;
+            scrapes += 1;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_scraped_pods_first_errors_count() {
+    if !is_installed("a_scraped_pods_first_errors_count") {
+        return;
+    }
+    let address = pod(vec![
+        "requests_total{release=\"web-cand\",code=\"200\"} 3\n",
+        "requests_total{release=\"web-cand\",code=\"200\"} 5\n\
+         requests_total{release=\"web-cand\",code=\"500\"} 4\n",
+    ])
+    .await;
+    let scrape = format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+         scrape_configs: [{{job_name: pods, static_configs: [{{targets: ['{address}']}}]}}]\n"
+    );
+    let now = || Time::from_millis(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap());
+    let start = now();
+    let server = server::start(Setup { scrape: &scrape, ..Setup::default() }).await;
+    let prometheus = Prometheus::new(ready(&server.access()).await);
+    let begun = Instant::now();
+    loop {
+        let window = Window { start, end: now() };
+        let found = measured_in(&prometheus, window, "web-cand", errors("requests_total")).await;
+        match found.candidate {
+            Measurement::Ratio { bad: Some(bad), total: Some(total) } if bad > 0 => {
+                assert_eq!((bad, total), (4, 9));
+                break;
+            }
+            _ => assert!(begun.elapsed() < Duration::from_secs(30), "{found:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }

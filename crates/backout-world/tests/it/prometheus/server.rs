@@ -28,6 +28,8 @@ pub(crate) struct Server {
 pub(crate) struct Setup<'a> {
     /// Samples in the OpenMetrics text format, without its last line.
     pub(crate) history: &'a str,
+    /// What is scraped, as the configuration says it; nothing when it is empty.
+    pub(crate) scrape: &'a str,
     /// The web configuration, and the files that it names.
     pub(crate) web: Option<(&'a str, Vec<(&'a str, String)>)>,
 }
@@ -59,7 +61,7 @@ pub(crate) fn is_installed(test: &str) -> bool {
 pub(crate) async fn start(setup: Setup<'_>) -> Server {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path();
-    std::fs::write(path.join("prometheus.yml"), "scrape_configs: []\n").expect("writable");
+    std::fs::write(path.join("prometheus.yml"), setup.scrape).expect("writable");
     if !setup.history.is_empty() {
         blocks(path, setup.history).await;
     }
