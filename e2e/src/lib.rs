@@ -3,8 +3,10 @@
 
 pub mod app;
 pub mod cluster;
+pub mod count;
 pub mod load;
 pub mod metrics;
 pub mod network;
+pub mod programs;
 pub mod scenarios;
 pub mod webhook;

@@ -11,7 +11,9 @@ use backout_e2e::cluster::process::tail;
 use backout_e2e::cluster::registry::APP;
 use backout_e2e::cluster::tools::Tools;
 use backout_e2e::cluster::{Cluster, isolation};
-use backout_e2e::scenarios::{SCENARIOS, demo};
+use backout_e2e::count::Count;
+use backout_e2e::programs::Programs;
+use backout_e2e::scenarios::{self, ADAPTERS, SCENARIOS, Scenario, demo};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,7 +30,7 @@ enum Task {
     Prepare,
     /// Start a cluster with the demo, until Ctrl-C
     Cluster,
-    /// Run scenarios, all if none is named
+    /// Run scenarios, all but those that are pending if none is named
     Run { names: Vec<String> },
     /// The demo application
     #[command(hide = true)]
@@ -72,7 +74,7 @@ async fn run(task: Task) -> Result<()> {
                 }
             }
         }
-        Task::Run { names } => scenarios(&names).await,
+        Task::Run { names } => run_all(&names).await,
         Task::App => backout_e2e::app::run().await,
         Task::Pause => until_told().await,
         Task::Inside { directory, scenario } => inside(&directory, scenario.as_deref()).await,
@@ -87,42 +89,46 @@ async fn until_told() -> Result<()> {
 }
 
 /// Runs scenarios one after another, each in namespaces of its own.
-async fn scenarios(names: &[String]) -> Result<()> {
-    for name in names {
-        if !SCENARIOS.iter().any(|(known, _)| known == name) {
-            let known: Vec<&str> = SCENARIOS.iter().map(|(known, _)| *known).collect();
-            bail!("no scenario is called {name}; there are: {}", known.join(", "));
-        }
-    }
+async fn run_all(names: &[String]) -> Result<()> {
+    let chosen: Vec<Scenario> = if names.is_empty() {
+        SCENARIOS.to_vec()
+    } else {
+        names.iter().map(|name| scenarios::find(name)).collect::<Result<_>>()?
+    };
     Tools::prepare()?;
-    let (mut passed, mut failed) = (0_u32, 0_u32);
-    for (name, _) in SCENARIOS {
-        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
-            continue;
-        }
+    let programs = Programs::build(chosen.iter().any(|(name, _)| *name == ADAPTERS))?;
+    let mut count = Count::default();
+    let mut failed = 0_u32;
+    for (name, _) in chosen {
         let folder = tempfile::tempdir().context("cannot make a folder")?;
         let output = folder.path().join("scenario.log");
         let log = std::fs::File::create(&output).context("cannot make a log")?;
-        let words: [OsString; 3] = ["inside".into(), folder.path().into(), (*name).into()];
+        let words: [OsString; 3] = ["inside".into(), folder.path().into(), name.into()];
         let mut command = isolation::command(&words)?;
+        programs.pass_to(&mut command)?;
         command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         let began = Instant::now();
         let status = command.status().await.context("cannot start setpriv and unshare")?;
         let took = began.elapsed().as_secs_f64();
+        let told = std::fs::read(&output).unwrap_or_default();
+        count = count.and(Count::of_output(&String::from_utf8_lossy(&told)));
         if status.success() {
-            passed += 1;
+            count.passed += 1;
             println!("ok     {name} ({took:.1} s)");
         } else {
             failed += 1;
+            count.failed += 1;
             println!("FAILED {name} ({took:.1} s); logs: {}", folder.keep().display());
             println!("{}", tail(&output));
         }
     }
-    println!("tests: {passed} passed, {failed} failed");
+    println!("{count}");
     if failed > 0 { bail!("{failed} scenarios failed") } else { Ok(()) }
 }
 
 async fn inside(directory: &Path, scenario: Option<&str>) -> Result<()> {
+    // A scenario's own words go to its log, where a failure shows them.
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).init();
     let outside = isolation::enter()?;
     let mut cluster = Cluster::start(directory, Tools::prepare()?).await?;
     let Some(name) = scenario else {
@@ -137,7 +143,6 @@ async fn inside(directory: &Path, scenario: Option<&str>) -> Result<()> {
         );
         return until_told().await;
     };
-    let known = SCENARIOS.iter().find(|(known, _)| *known == name);
-    let (_, scenario) = known.with_context(|| format!("no scenario is called {name}"))?;
+    let (_, scenario) = scenarios::find(name)?;
     scenario(&mut cluster).await
 }

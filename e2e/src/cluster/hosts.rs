@@ -7,6 +7,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Service;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt};
+use tokio::task::AbortHandle;
+
+/// What the domain of a Service may be written as.
+const SUFFIXES: [&str; 3] = ["", ".svc", ".svc.cluster.local"];
+
+/// Keeps the names of Services resolving. Dropping it ends that.
+#[derive(Debug)]
+pub struct Names(AbortHandle);
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Names and addresses that every process of the cluster resolves.
 #[derive(Clone, Debug)]
@@ -51,8 +70,54 @@ impl Hosts {
     /// The file cannot be written.
     pub fn set_service(&self, namespace: &str, name: &str, address: &str) -> Result<()> {
         self.change(|names| {
-            for suffix in ["", ".svc", ".svc.cluster.local"] {
+            for suffix in SUFFIXES {
                 names.insert(format!("{name}.{namespace}{suffix}"), address.to_owned());
+            }
+        })
+    }
+
+    /// Makes the names of every Service resolve while it exists, those that are made later
+    /// included.
+    #[must_use]
+    pub fn follow_services(&self, client: &Client) -> Names {
+        let hosts = self.clone();
+        let api: Api<Service> = Api::all(client.clone());
+        let mut events =
+            watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let follow = async move {
+            while let Some(event) = events.next().await {
+                let written = match event {
+                    Ok(Event::Apply(service) | Event::InitApply(service)) => hosts.know(&service),
+                    Ok(Event::Delete(service)) => hosts.forget(&service),
+                    Ok(Event::Init | Event::InitDone) => Ok(()),
+                    // The watcher begins again by itself, after a pause.
+                    Err(error) => Err(error.into()),
+                };
+                if let Err(error) = written {
+                    tracing::debug!("names of Services are not up to date: {error:#}");
+                }
+            }
+        };
+        Names(tokio::spawn(follow).abort_handle())
+    }
+
+    fn know(&self, service: &Service) -> Result<()> {
+        let address = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref());
+        match address.filter(|address| !address.is_empty() && *address != "None") {
+            Some(address) => self.set_service(
+                &service.namespace().unwrap_or_default(),
+                &service.name_any(),
+                address,
+            ),
+            None => Ok(()),
+        }
+    }
+
+    fn forget(&self, service: &Service) -> Result<()> {
+        let (name, namespace) = (service.name_any(), service.namespace().unwrap_or_default());
+        self.change(|names| {
+            for suffix in SUFFIXES {
+                names.remove(&format!("{name}.{namespace}{suffix}"));
             }
         })
     }

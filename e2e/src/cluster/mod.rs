@@ -10,6 +10,7 @@ pub mod registry;
 pub mod tools;
 pub mod wait;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,15 +25,20 @@ use tokio::process::Command;
 
 use self::audit::Entry;
 use self::certificates::Authority;
-use self::hosts::Hosts;
+use self::hosts::{Hosts, Names};
 use self::kubelet::Kubelet;
 use self::kubelet::faults::Faults;
 use self::process::Process;
 use self::registry::Registry;
 use self::tools::Tools;
+use crate::metrics::{Options, Prometheus};
+use crate::network::{Network, apply_gateway_api};
 
 /// Where the API server is, inside.
 const SERVER: &str = "https://127.0.0.1:6443";
+/// Where Prometheus is, inside.
+const PROMETHEUS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 /// Longest start of one part, with room for a busy machine.
 const START: Duration = Duration::from_secs(120);
 
@@ -44,11 +50,16 @@ pub struct Cluster {
     pub registry: Registry,
     /// What goes wrong with pods.
     pub faults: Faults,
+    /// The Service network and the Gateway.
+    pub network: Network,
+    /// What scrapes the pods.
+    pub prometheus: Prometheus,
     client: Client,
     directory: PathBuf,
     tools: Tools,
     api_server: Process,
     _kubelet: Kubelet,
+    _names: Names,
     _others: Vec<Process>,
 }
 
@@ -77,17 +88,26 @@ impl Cluster {
         let pods = directory.join("pods");
         let kubelet =
             Kubelet::start(kubelet_client, registry.clone(), faults.clone(), &pods).await?;
-        // Integration point: the Service network and Prometheus start here, once the API server
-        // answers, and become fields of the cluster.
+        apply_gateway_api(&client).await?;
+        let names = hosts.follow_services(&client);
+        let options = Options { program: Some(tools.prometheus.clone()), ..Options::default() };
+        let (network, metrics) = (directory.join("network"), directory.join("prometheus"));
+        let (network, prometheus) = tokio::try_join!(
+            Network::start(client.clone(), &network, &tools.envoy),
+            Prometheus::start_with(client.clone(), &metrics, PROMETHEUS, options),
+        )?;
         Ok(Self {
             hosts,
             registry,
             faults,
+            network,
+            prometheus,
             client,
             directory: directory.to_owned(),
             tools,
             api_server,
             _kubelet: kubelet,
+            _names: names,
             _others: vec![etcd, manager, scheduler],
         })
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{GATEWAY_ADDRESS, GATEWAY_PORT, Network, RouteKind, apply_gateway_api, route_api};
+use super::{GATEWAY_ADDRESS, GATEWAY_PORT, Network, RouteKind, route_api};
 use crate::load::{Load, Plan, Target};
 
 const NAMESPACE: &str = "network-trial";
@@ -32,31 +31,20 @@ const WITHIN: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// The first expectation that does not hold, or what could not be done.
-pub async fn shifts_weights_without_failures(
-    client: Client,
-    directory: &Path,
-    envoy: &Path,
-) -> Result<()> {
-    apply_gateway_api(&client).await?;
+pub async fn shifts_weights_without_failures(client: Client, network: &Network) -> Result<()> {
     let mut servers = Servers::default();
     for (address, release) in [(1, "old"), (2, "old"), (3, "new"), (4, "new")] {
         servers.start(address, release).await?;
     }
-    let network = Network::start(client.clone(), directory, envoy).await?;
-    let trial = Trial { client, network };
-    let outcome = trial.run(&mut servers).await;
-    let namespaces: Api<Namespace> = Api::all(trial.client.clone());
-    namespaces.delete(NAMESPACE, &DeleteParams::default()).await.context("trial not cleaned up")?;
-    trial.network.stop().await?;
-    outcome
+    Trial { client, network }.run(&mut servers).await
 }
 
-struct Trial {
+struct Trial<'n> {
     client: Client,
-    network: Network,
+    network: &'n Network,
 }
 
-impl Trial {
+impl Trial<'_> {
     async fn run(&self, servers: &mut Servers) -> Result<()> {
         let cluster_ip = self.prepare().await?;
         let gateway: SocketAddr = format!("{GATEWAY_ADDRESS}:{GATEWAY_PORT}").parse()?;
