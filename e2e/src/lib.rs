@@ -7,6 +7,7 @@ pub mod count;
 pub mod load;
 pub mod metrics;
 pub mod network;
+pub mod oracles;
 pub mod programs;
 pub mod scenarios;
 pub mod webhook;

@@ -75,6 +75,14 @@ fn built(arguments: &[&str]) -> Result<Vec<PathBuf>> {
     let mut cargo = Command::new(program);
     cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     cargo.args(arguments).args(["--quiet", "--locked", "--message-format=json-render-diagnostics"]);
+    // What cargo told this program about its own package is not meant for others: build scripts
+    // that look at it would run again, and everything after them would be built again.
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
     let output = cargo.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot start `{shown}`"))?;
     ensure!(output.status.success(), "`{shown}`: {}", output.status);

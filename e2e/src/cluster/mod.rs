@@ -39,6 +39,8 @@ const SERVER: &str = "https://127.0.0.1:6443";
 /// Where Prometheus is, inside.
 const PROMETHEUS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+/// Who has every right: the test, the parts of the cluster, and a person.
+const USERS: [&str; 5] = ["admin", "kubelet", "controller-manager", "scheduler", Cluster::PERSON];
 /// Longest start of one part, with room for a busy machine.
 const START: Duration = Duration::from_secs(120);
 
@@ -64,6 +66,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// The name of a person with every right, who is not the test itself: what this user wrote
+    /// can be told apart in the audit log.
+    pub const PERSON: &str = "person";
+
     /// Starts everything, with state and logs below `directory`. Only inside namespaces of our
     /// own, after [`isolation::enter`].
     ///
@@ -73,7 +79,7 @@ impl Cluster {
         std::fs::create_dir_all(directory).context("cannot make the cluster's folder")?;
         let hosts = Hosts::mount(directory)?;
         write_files(directory)?;
-        for user in ["admin", "kubelet", "controller-manager", "scheduler"] {
+        for user in USERS {
             write_kubeconfig(directory, user, &format!("{user}-token"))?;
         }
         let mut etcd = start_etcd(directory, &tools)?;
@@ -128,6 +134,12 @@ impl Cluster {
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.join("admin.kubeconfig")
+    }
+
+    /// A kubeconfig file of [`Cluster::PERSON`].
+    #[must_use]
+    pub fn kubeconfig_of_person(&self) -> PathBuf {
+        self.directory.join(format!("{}.kubeconfig", Self::PERSON))
     }
 
     /// A kubeconfig file for a service account, whose token is valid for an hour.
@@ -211,9 +223,8 @@ fn write_files(directory: &Path) -> Result<()> {
     let names = ["127.0.0.1", "10.96.0.1", "10.244.0.1", "kubernetes.default.svc", "localhost"];
     let server = authority.server(&names)?;
     let (private, public) = certificates::signing_keys()?;
-    let tokens = ["admin", "kubelet", "controller-manager", "scheduler"]
-        .map(|user| format!("{user}-token,{user},{user},\"system:masters\"\n"))
-        .concat();
+    let tokens =
+        USERS.map(|user| format!("{user}-token,{user},{user},\"system:masters\"\n")).concat();
     let files = [
         ("ca.crt", authority.pem()),
         ("server.crt", server.certificate),

@@ -102,7 +102,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(
+    pub(crate) fn new(
         started: Instant,
         targets: Vec<String>,
         records: Vec<Arc<Record>>,

@@ -77,8 +77,10 @@ pub fn breaches(evidence: &Evidence) -> Vec<Breach> {
 /// # Errors
 /// Some were: names all of them.
 pub fn judge(evidence: &Evidence) -> Result<()> {
-    let told: Vec<String> =
-        breaches(evidence).iter().map(|breach| format!("{}: {}", breach.rule, breach.what)).collect();
+    let told: Vec<String> = breaches(evidence)
+        .iter()
+        .map(|breach| format!("{}: {}", breach.rule, breach.what))
+        .collect();
     ensure!(told.is_empty(), "{} breaches:\n{}", told.len(), told.join("\n"));
     Ok(())
 }

@@ -34,10 +34,7 @@ fn is_destructive(step: &Step<'_>) -> bool {
 
 fn has_precondition(step: &Step<'_>) -> bool {
     let request = &step.entry.request_object;
-    let place = if step.entry.verb == "delete" {
-        &request["preconditions"]
-    } else {
-        &request["metadata"]
-    };
+    let place =
+        if step.entry.verb == "delete" { &request["preconditions"] } else { &request["metadata"] };
     ["uid", "resourceVersion"].iter().any(|field| place[field].as_str().is_some())
 }

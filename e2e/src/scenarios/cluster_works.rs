@@ -7,10 +7,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::demo::{self, NAMESPACE};
+use super::http;
 use crate::cluster::Cluster;
 use crate::cluster::registry::APP;
 use crate::cluster::wait::until;
@@ -27,7 +26,9 @@ pub(super) async fn run(cluster: &mut Cluster) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let listed = pods.list(&ListParams::default().labels("app=checkout")).await?.items;
     let ip = listed.first().and_then(|pod| pod.status.as_ref()?.pod_ip.clone());
-    let answer = get(&ip.context("a ready pod has no address")?).await?;
+    let answer =
+        http::get(&format!("{}:8080", ip.context("a ready pod has no address")?), "checkout", "/")
+            .await?;
     ensure!(answer.contains("x-release: checkout"), "the release is not named:\n{answer}");
     ensure!(answer.contains("greeting: hello"), "the ConfigMap is not served:\n{answer}");
 
@@ -73,15 +74,4 @@ async fn ready(cluster: &Cluster, name: &str, wanted: i32) -> Result<()> {
         Ok((status.ready_replicas == Some(wanted)).then_some(()))
     })
     .await
-}
-
-async fn get(ip: &str) -> Result<String> {
-    let ask = async {
-        let mut stream = TcpStream::connect((ip, 8080)).await?;
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: checkout\r\nconnection: close\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.take(64 * 1024).read_to_string(&mut answer).await?;
-        Ok(answer)
-    };
-    tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer from a pod")?
 }

@@ -4,8 +4,11 @@ mod adapters;
 mod cluster_works;
 pub mod demo;
 mod faults_strike;
+mod http;
 mod metrics_work;
 mod network_works;
+mod rollouts;
+pub mod shop;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,7 +36,19 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Scenarios that run only when they are named: what they need is not finished yet.
-pub const PENDING: &[Scenario] = &[];
+pub const PENDING: &[Scenario] = &[
+    ("good-canary", |cluster| Box::pin(rollouts::good_canary::run(cluster))),
+    ("good-blue-green", |cluster| Box::pin(rollouts::good_blue_green::run(cluster))),
+    ("errors-at-five-percent", |cluster| Box::pin(rollouts::errors_at_five_percent::run(cluster))),
+    ("latency", |cluster| Box::pin(rollouts::latency::run(cluster))),
+    ("saturation", |cluster| Box::pin(rollouts::saturation::run(cluster))),
+    ("bake-regression", |cluster| Box::pin(rollouts::bake_regression::run(cluster))),
+    ("never-ready", |cluster| Box::pin(rollouts::never_ready::run(cluster))),
+    ("proxy-freeze", |cluster| Box::pin(rollouts::proxy_freeze::run(cluster))),
+    ("no-match", |cluster| Box::pin(rollouts::no_match::run(cluster))),
+    ("webhook-refusal", |cluster| Box::pin(rollouts::webhook_refusal::run(cluster))),
+    ("config-returns", |cluster| Box::pin(rollouts::config_returns::run(cluster))),
+];
 
 /// The scenario of this name.
 ///

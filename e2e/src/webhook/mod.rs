@@ -14,7 +14,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -24,11 +25,14 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::cluster::certificates::Authority;
+use crate::cluster::wait::until;
 
 /// Name of the webhook's configuration.
 pub const NAME: &str = "image-signatures";
 /// Where the webhook listens: an address of the cluster that no pod gets.
 const ADDRESS: &str = "10.244.0.3:9443";
+/// A digest that no image has.
+const TRIAL: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 /// Longest admission review, in bytes; the API server's own limit for objects is near 3 MiB.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -135,6 +139,36 @@ impl Webhook {
             .await
             .context("cannot install the webhook's configuration")?;
         Ok(())
+    }
+}
+
+/// Longest wait until the API server asks the webhook.
+const KNOWN: Duration = Duration::from_secs(30);
+
+impl Webhook {
+    /// Tells the API server to ask this webhook, and waits until it does: it reads the
+    /// configuration a moment after it was written.
+    ///
+    /// # Errors
+    /// The API server refuses the configuration, or asks nobody in time.
+    pub async fn install_and_await(&self, client: &Client) -> Result<()> {
+        self.install(client, "Fail", 5).await?;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
+        let trial = json!({
+            "metadata": {"name": "image-signatures-trial"},
+            "spec": {"containers": [{"name": "trial", "image": format!("trial@{TRIAL}")}]},
+        });
+        let trial: Pod = serde_json::from_value(trial).context("a pod for a trial")?;
+        let parameters = PostParams { dry_run: true, ..PostParams::default() };
+        self.deny(TRIAL);
+        let refused = until("the webhook is asked", KNOWN, || async {
+            let refused = pods.create(&parameters, &trial).await.err();
+            let told = refused.map(|error| error.to_string()).unwrap_or_default();
+            Ok(told.contains("no matching signatures").then_some(()))
+        })
+        .await;
+        self.allow(TRIAL);
+        refused
     }
 }
 
