@@ -127,8 +127,10 @@ async fn run_all(names: &[String]) -> Result<()> {
 }
 
 async fn inside(directory: &Path, scenario: Option<&str>) -> Result<()> {
-    // A scenario's own words go to its log, where a failure shows them.
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).init();
+    // A scenario's own words go to its log, where a failure shows them. The client library calls
+    // every answer an error that a wait simply does not take for a yes yet.
+    let words = tracing_subscriber::EnvFilter::new("info,kube_client=off");
+    tracing_subscriber::fmt().with_env_filter(words).with_ansi(false).init();
     let outside = isolation::enter()?;
     let mut cluster = Cluster::start(directory, Tools::prepare()?).await?;
     let Some(name) = scenario else {

@@ -20,7 +20,7 @@ fn traffic(evidence: &Evidence, step: &Step<'_>) -> Vec<Breach> {
     for (route, shares) in &step.after.shares {
         for (set, share) in shares {
             let before = step.before.shares.get(route).and_then(|before| before.get(set));
-            // The user's own Service is left as it was; what counts is what sets get.
+            // A name that is no Deployment's is not a set.
             if *share <= before.copied().unwrap_or(0) || step.after.replicas(set).is_none() {
                 continue;
             }

@@ -53,7 +53,9 @@ impl Log {
             weights.iter().map(|(set, weight)| json!({"name": set, "weight": weight})).collect();
         let note = format!("checkout-2/{generation}");
         let object = json!({
-            "metadata": {"annotations": {"backout.dev/generation": note}},
+            "metadata": {"annotations": {
+                "backout.dev/generation": note, "backout.dev/original": "{}",
+            }},
             "spec": {"rules": [{"backendRefs": backends}]},
         });
         let request = json!({"metadata": {"resourceVersion": "7"}});

@@ -71,11 +71,11 @@ impl Moment {
     }
 }
 
-/// The shares that a route gives, in percent; nothing if it is no route.
-pub(super) fn shares(object: &Value) -> Option<BTreeMap<String, u64>> {
+/// The shares that a route gives, in percent; nothing if it is none that was adopted.
+fn shares(object: &Value) -> Option<BTreeMap<String, u64>> {
+    // Services of ours lead to one set by nature, and other routes are nobody's business.
+    object["metadata"]["annotations"].get(names::ORIGINAL)?;
     if text(&object["kind"]) == "Service" {
-        // Services of ours lead to one set by nature; those of the user's are routes.
-        object["metadata"]["annotations"].get(names::ORIGINAL)?;
         let set = object["spec"]["selector"].get(names::RELEASE)?;
         return Some(BTreeMap::from([(text(set).to_owned(), 100)]));
     }

@@ -1,6 +1,7 @@
 //! Scenarios: each runs on a cluster of its own.
 
 mod adapters;
+mod by_hand;
 mod cluster_works;
 pub mod demo;
 mod faults_strike;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 
 use anyhow::{Result, bail};
 
+use self::shop::Route;
 use crate::cluster::Cluster;
 
 /// A scenario while it runs.
@@ -32,6 +34,9 @@ pub const SCENARIOS: &[Scenario] = &[
     ("faults-strike", |cluster| Box::pin(faults_strike::run(cluster))),
     ("network-works", |cluster| Box::pin(network_works::run(cluster))),
     ("metrics-work", |cluster| Box::pin(metrics_work::run(cluster))),
+    ("by-hand-weights", |cluster| Box::pin(by_hand::run(cluster, Route::HttpRoute))),
+    ("by-hand-selector", |cluster| Box::pin(by_hand::run(cluster, Route::Selector))),
+    ("by-hand-replicas", |cluster| Box::pin(by_hand::run(cluster, Route::Replicas))),
     (ADAPTERS, |cluster| Box::pin(adapters::run(cluster))),
 ];
 

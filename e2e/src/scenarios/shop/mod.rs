@@ -73,8 +73,7 @@ impl<'c> Shop<'c> {
     /// # Errors
     /// Any of it fails.
     pub async fn open(cluster: &'c mut Cluster, setup: Setup) -> Result<Self> {
-        build(cluster).await?;
-        let load = Load::start(Plan::new(vec![door(setup.route).await?], RATE_PER_S))?;
+        let load = build(cluster, setup.route).await?;
         let folder = cluster.directory().join("shop");
         std::fs::create_dir_all(&folder).context("cannot make the shop's folder")?;
         let mut backout = Backout::new(&folder, cluster.kubeconfig_of_person())?;
@@ -164,12 +163,7 @@ impl<'c> Shop<'c> {
     /// # Errors
     /// They do not.
     pub async fn settled(&self, set: &str) -> Result<()> {
-        let since = Instant::now();
-        let enough = |view: &crate::load::Report| view.since(since).count() >= 300;
-        let view = self.load.wait_until(enough, SOON).await?;
-        let share = view.share(set, since);
-        ensure!(share == Some(1.0), "{set} has a share of {share:?}; {}", view.summary());
-        Ok(())
+        settled(&self.load, set).await
     }
 
     /// The share of a set in the answers until now, from 0 to 1.
@@ -186,25 +180,49 @@ impl<'c> Shop<'c> {
     pub async fn close(mut self, judged: Judged<'_>) -> Result<()> {
         self.settled(judged.stable).await.context("at the end")?;
         self.backout.stop_controller().await?;
-        let load = self.load.stop().await;
-        tracing::info!(load = load.summary(), "users");
-        let account = format!("system:serviceaccount:{}:{}", ACCOUNT.0, ACCOUNT.1);
-        oracles::judge(&Evidence {
-            audit: self.cluster.audit()?,
-            ours: BTreeSet::from([account, Cluster::PERSON.to_owned()]),
-            namespace: NAMESPACE.to_owned(),
-            replicas: u64::from(REPLICAS),
-            users: objects::users(),
-            stable: judged.stable.to_owned(),
-            candidate: Some(judged.candidate.set_name()),
-            load,
-            bad_answers: judged.bad_answers,
-        })
+        judge(self.cluster, self.load, judged).await
     }
 }
 
-/// What the user has: namespace, settings, Service, Deployment, Gateway and route.
-async fn build(cluster: &Cluster) -> Result<()> {
+/// Ends the load, and judges everything that happened.
+///
+/// # Errors
+/// A rule was broken, or the evidence cannot be read.
+pub async fn judge(cluster: &Cluster, load: Load, judged: Judged<'_>) -> Result<()> {
+    let load = load.stop().await;
+    tracing::info!(load = load.summary(), "users");
+    let account = format!("system:serviceaccount:{}:{}", ACCOUNT.0, ACCOUNT.1);
+    oracles::judge(&Evidence {
+        audit: cluster.audit()?,
+        ours: BTreeSet::from([account, Cluster::PERSON.to_owned()]),
+        namespace: NAMESPACE.to_owned(),
+        replicas: u64::from(REPLICAS),
+        users: objects::users(),
+        stable: judged.stable.to_owned(),
+        candidate: Some(judged.candidate.set_name()),
+        load,
+        bad_answers: judged.bad_answers,
+    })
+}
+
+/// Waits until all users get answers of this set alone, and that over some time.
+///
+/// # Errors
+/// They do not.
+pub async fn settled(load: &Load, set: &str) -> Result<()> {
+    let since = Instant::now();
+    let view = load.wait_until(|view| view.since(since).count() >= 300, SOON).await?;
+    let share = view.share(set, since);
+    ensure!(share == Some(1.0), "{set} has a share of {share:?}; {}", view.summary());
+    Ok(())
+}
+
+/// Makes what the user has: namespace, settings, Service, Deployment, Gateway and route; and opens
+/// the door to users.
+///
+/// # Errors
+/// The API server refuses something, or the workload does not serve.
+pub async fn build(cluster: &Cluster, route: Route) -> Result<Load> {
     let client = cluster.client();
     cluster.registry.push(APP, objects::FIRST, None);
     demo::surroundings(&client).await?;
@@ -226,7 +244,8 @@ async fn build(cluster: &Cluster) -> Result<()> {
         let answer = super::http::get(&address, HOST, "/").await?;
         Ok(answer.starts_with("HTTP/1.1 200").then_some(()))
     })
-    .await
+    .await?;
+    Load::start(Plan::new(vec![door(route).await?], RATE_PER_S))
 }
 
 /// Where users come in.
