@@ -42,6 +42,7 @@ impl Sets {
         pods: &Labels,
     ) -> Result<Vec<Value>, Failure> {
         let mut services = self.objects.list(SERVICE, "").await?;
+        services.iter_mut().for_each(as_the_user_had_it);
         services.retain(|service| {
             is_users(service)
                 && selectors::service_selects(service, pods)
@@ -73,6 +74,49 @@ impl Sets {
     }
 }
 
+/// Gives a Service that was adopted the selector that the user gave it, which is noted on it: it
+/// leads to a set now, and would not be found by the workload's own labels any more.
+fn as_the_user_had_it(service: &mut Value) {
+    let selector = selectors::labels(&service["spec"]["selector"]);
+    let ours = |key: &String| key == names::RELEASE || key == names::WORKLOAD;
+    if selector.is_empty() || !selector.keys().all(ours) {
+        return;
+    }
+    let noted = objects::annotation(service, names::ORIGINAL);
+    let noted = noted.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    if let Some(noted) = noted.filter(Value::is_object) {
+        service["spec"]["selector"] = noted;
+    }
+}
+
 fn is_users(object: &Value) -> bool {
     objects::label(object, names::RELEASE).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn service(selector: &Value) -> Value {
+        json!({
+            "metadata": {"annotations": {names::ORIGINAL: "{\"app\":\"checkout\"}"}},
+            "spec": {"selector": selector},
+        })
+    }
+
+    #[test]
+    fn an_adopted_service_is_seen_as_the_users() {
+        let mut adopted = service(&json!({names::RELEASE: "checkout-1a2b3c4d"}));
+        as_the_user_had_it(&mut adopted);
+        assert_eq!(adopted["spec"]["selector"], json!({"app": "checkout"}));
+    }
+
+    #[test]
+    fn a_selector_that_someone_wrote_since_counts() {
+        let mut changed = service(&json!({"app": "till"}));
+        as_the_user_had_it(&mut changed);
+        assert_eq!(changed["spec"]["selector"], json!({"app": "till"}));
+    }
 }
