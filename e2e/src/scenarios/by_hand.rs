@@ -36,6 +36,7 @@ pub(super) async fn run(cluster: &mut Cluster, route: Route) -> Result<()> {
         sets: &sets,
         provider: provider.as_ref(),
         route: WORKLOAD,
+        record: None,
         ready_within: SOON,
         drain,
     };

@@ -230,7 +230,7 @@ async fn presets_find_the_metrics_that_they_are_named_after() {
         };
         let edges: Vec<_> = buckets
             .iter()
-            .map(|bucket| (bucket.le.map(|le| le.as_micros()), bucket.count))
+            .map(|bucket| (bucket.le.map(backout_core::units::Latency::as_micros), bucket.count))
             .collect();
         assert_eq!(edges, [(Some(100_000), 6), (None, 7)], "{source}");
     }

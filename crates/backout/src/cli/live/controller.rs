@@ -72,6 +72,7 @@ pub(super) fn stopped() -> Result<watch::Receiver<bool>, Failure> {
         stop.send_replace(true);
         // A second signal ends the program at once, as without a handler.
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        #[expect(clippy::exit, reason = "whoever asks twice does not want to wait for anything")]
         std::process::exit(130);
     });
     Ok(stopped)
