@@ -43,7 +43,7 @@ impl Object {
 /// An object that does not exist may have been named wrongly.
 fn named(failure: Failure) -> Failure {
     if failure.kind == Kind::Missing && failure.help.is_none() {
-        failure.with_help("create it, or correct `spec.traffic.route`")
+        failure.with_help("create it, or correct `spec.traffic.route` or what that route sends to")
     } else {
         failure
     }
@@ -141,4 +141,77 @@ pub(crate) fn patch(metadata: &Map<String, Value>, spec: Option<Value>) -> Optio
         patch["spec"] = spec;
     }
     Some(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::objects::SERVICE;
+
+    /// An object of a cluster that is never asked.
+    fn object() -> Object {
+        let nowhere = kube::Config::new("http://127.0.0.1:1".parse().expect("an address"));
+        let client = kube::Client::try_from(nowhere).expect("a client");
+        Object::new(&client, SERVICE, "shop", "checkout")
+    }
+
+    fn arms() -> Arms {
+        Arms {
+            namespace: "shop".to_owned(),
+            route: "checkout".to_owned(),
+            service: None,
+            workload: "checkout".to_owned(),
+            stable: "checkout-aaaaaaaa".to_owned(),
+            candidate: Some("checkout-bbbbbbbb".to_owned()),
+        }
+    }
+
+    fn noted(generation: &str) -> Value {
+        json!({ "metadata": { "annotations": { names::GENERATION: generation } } })
+    }
+
+    #[tokio::test]
+    async fn a_generation_that_was_overtaken_may_not_write() {
+        let fence = Fence { run: "a/run".to_owned(), generation: 7 };
+        let at = object();
+        for free in ["a/run/6", "a/run/7", "another/8", "a/run/none", "", "8"] {
+            assert_eq!(fenced(&at, &noted(free), &fence), Ok(()), "{free}");
+        }
+        assert_eq!(fenced(&at, &json!({}), &fence), Ok(()));
+        let told = fenced(&at, &noted("a/run/8"), &fence).expect_err("8 is newer than 7");
+        assert_eq!(told.kind, Kind::Refused);
+        assert!(told.message.starts_with("Service shop/checkout: generation 8"), "{told}");
+    }
+
+    #[test]
+    fn only_notes_that_differ_are_written_and_all_are_taken_away() {
+        let arms = arms();
+        let fence = Fence { run: "run".to_owned(), generation: 1 };
+        let weight = Weight::FULL;
+        let notes =
+            Notes { original: Some("{}".to_owned()), arms: &arms, weight, fence: Some(&fence) };
+        let metadata = notes.patch(&json!({}));
+        let written = json!({ "metadata": metadata });
+        assert_eq!(written["metadata"]["labels"][names::IN_PROGRESS], "true");
+        assert_eq!(written["metadata"]["annotations"][names::WEIGHT], "100");
+        assert!(notes.patch(&written).is_empty(), "nothing differs");
+        let gone = without_notes();
+        for (part, keys) in &metadata {
+            for key in keys.as_object().expect("a mapping").keys() {
+                assert_eq!(gone[part].get(key), Some(&Value::Null), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_newest_manager_of_the_field_wrote_it() {
+        let entry = |manager: &str, time: &str, field: &str| json!({ "manager": manager, "time": time, "fieldsV1": { "f:spec": { field: {} } } });
+        let object = json!({ "metadata": { "managedFields": [
+            entry("backout", "2026-01-02T00:00:00Z", "f:rules"),
+            entry("helm", "2026-01-01T00:00:00Z", "f:rules"),
+            entry("someone", "2026-01-03T00:00:00Z", "f:hostnames"),
+        ] } });
+        assert_eq!(written_by(&object, "rules"), "backout");
+        assert_eq!(written_by(&json!({}), "rules"), "unknown");
+    }
 }

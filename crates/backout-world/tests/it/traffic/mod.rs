@@ -2,6 +2,7 @@
 //! a kubeconfig, and say so when it does not.
 
 mod bench;
+mod change;
 mod contract;
 mod errors;
 
