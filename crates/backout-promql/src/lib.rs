@@ -11,4 +11,4 @@ pub use promql_parser::label::{METRIC_NAME, MatchOp, Matcher};
 pub use promql_parser::parser::{Expr, VectorSelector};
 pub use query::{Selector, answers, parse, selectors};
 pub use shape::{Counter, Grouping, Shape, printed, shape};
-pub use unit::Unit;
+pub use unit::{Counting, Unit, counting};

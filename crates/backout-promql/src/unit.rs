@@ -11,7 +11,7 @@ use promql_parser::parser::token::{
 };
 use promql_parser::parser::{BinaryExpr, Call, Expr};
 
-use crate::shape::bare;
+use crate::shape::{Counter, Shape, bare, shape};
 
 /// In which unit a query answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,50 @@ pub enum Unit {
     Constant,
     /// It cannot be told from the query.
     Unknown,
+}
+
+/// How a query's answer becomes a count of requests within a window.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Counting {
+    /// It is counted from raw samples.
+    Raw(Counter),
+    /// The server's answer, times this.
+    Times(f64),
+}
+
+/// How a query is counted within a window of this length, which is also what it has to ask for.
+///
+/// # Errors
+/// When the query does not answer a count of the window, or nobody can tell. The message says why,
+/// and how to write it.
+pub fn counting(expr: &Expr, window: Duration) -> Result<Counting, String> {
+    const WRITE: &str = "write it as `sum(increase(METRIC{...}[$window]))`";
+    let (range, times) = match shape(expr) {
+        Shape::Counter(counter) => return Ok(Counting::Raw(counter)),
+        Shape::Other(Unit::Count(range)) => (range, 1.0),
+        Shape::Other(Unit::PerSecond(range)) => (range, window.as_secs_f64()),
+        // A number of the query's own, such as `vector(0)`, is taken as it is.
+        Shape::Other(Unit::Constant) => return Ok(Counting::Times(1.0)),
+        Shape::Other(Unit::Share) => {
+            return Err(format!(
+                "the query answers a share, and a number of requests is needed; {WRITE}"
+            ));
+        }
+        Shape::Other(Unit::Unknown) => {
+            return Err(format!(
+                "it cannot be told from the query whether it answers requests within the window \
+                 or requests per second; {WRITE}"
+            ));
+        }
+    };
+    if range == window {
+        return Ok(Counting::Times(times));
+    }
+    let (range, window) = (range.as_secs_f64(), window.as_secs_f64());
+    Err(format!(
+        "the query counts over {range}s and a window is {window}s, so that windows would share \
+         requests; write `[$window]`"
+    ))
 }
 
 /// The unit of a query's answer.
@@ -202,6 +246,23 @@ mod tests {
             ("time()", Unit::Unknown),
         ] {
             assert_eq!(unit(&parse(query).unwrap()), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_the_window_is_needed() {
+        let of = |query: &str| counting(&parse(query).unwrap(), MINUTE);
+        // Raw samples are counted over the window, whatever range is written.
+        assert!(matches!(of("sum(rate(a[5m]))"), Ok(Counting::Raw(_))));
+        assert_eq!(of("sum(increase(a[1m])) + sum(increase(b[1m]))"), Ok(Counting::Times(1.0)));
+        assert_eq!(of("sum(rate(a[1m])) + sum(rate(b[1m]))"), Ok(Counting::Times(60.0)));
+        for (query, told) in [
+            ("sum(rate(a[5m])) + sum(rate(b[5m]))", "counts over 300s and a window is 60s"),
+            ("sum(rate(a[1m])) / sum(rate(b[1m]))", "answers a share"),
+            ("sum(a)", "cannot be told"),
+        ] {
+            let why = of(query).unwrap_err();
+            assert!(why.contains(told) && why.contains("[$window]"), "{query}: {why}");
         }
     }
 }

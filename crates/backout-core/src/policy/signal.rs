@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::preset::{Preset, Written};
 use crate::judgement::Limit;
-use crate::units::{Latency, Name, Quantile, Share};
+use crate::units::{Latency, Name, Quantile, Share, Span};
 
 /// A PromQL query with the variables `$release`, `$namespace` and `$window`. It is asked once for
 /// the candidate and once for the stable release.
@@ -37,11 +38,17 @@ impl Query {
 
     /// The query for one release, with every variable filled in.
     #[must_use]
-    pub fn fill(&self, release: &str, namespace: &str, window: crate::units::Span) -> String {
+    pub fn fill(&self, release: &str, namespace: &str, window: Span) -> String {
         self.0
             .replace("$release", release)
             .replace("$namespace", namespace)
-            .replace("$window", &format!("{}s", window.as_secs().max(1)))
+            .replace("$window", &format!("{}s", Self::written(window).as_secs()))
+    }
+
+    /// What `$window` stands for: whole seconds, and at least one.
+    #[must_use]
+    pub fn written(window: Span) -> Duration {
+        Duration::from_secs(window.as_secs().max(1))
     }
 }
 

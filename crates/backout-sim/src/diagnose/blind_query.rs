@@ -13,7 +13,7 @@ use backout_core::units::{Latency, Name, Quantile, Share};
 
 use super::{Weakness, spec};
 use crate::rehearse::Project;
-use crate::world::World;
+use crate::world::Selection;
 
 /// Queries that select what the virtual world exposes, to stand in for a broken one.
 const BAD: &str = r#"sum(increase(http_requests_total{release="$release", code=~"5.."}[$window]))"#;
@@ -30,7 +30,13 @@ pub(super) fn find(project: &Project, list: &mut Vec<Weakness>) {
         let Ok(kind) = signal.kind() else { continue };
         for (field, query) in kind.queries() {
             let path = field_path(index, signal, &kind, field);
-            if let Some(weakness) = judge_query(&world, query, path, index) {
+            let selection = match kind {
+                SignalKind::Gauge(..) => world.select(query, Arm::Candidate),
+                SignalKind::Ratio(..) | SignalKind::Quantile(..) => {
+                    world.select_counted(query, Arm::Candidate)
+                }
+            };
+            if let Some(weakness) = judge_query(selection, path, index) {
                 list.push(weakness);
                 break;
             }
@@ -49,8 +55,7 @@ fn field_path(index: usize, signal: &Signal, kind: &SignalKind<'_>, field: &str)
     }
 }
 
-fn judge_query(world: &World, query: &Query, path: FieldPath, index: usize) -> Option<Weakness> {
-    let selection = world.select(query, Arm::Candidate);
+fn judge_query(selection: Selection, path: FieldPath, index: usize) -> Option<Weakness> {
     let (code, message, help) = if !selection.selects(Arm::Candidate) {
         (
             Code("BO214"),

@@ -116,16 +116,38 @@ impl World {
         let wanted = brief.policy.spec.signals.iter().filter_map(|signal| {
             Some(match signal.kind().ok()? {
                 SignalKind::Ratio(ratio, _) => Wanted::Ratio {
-                    bad: self.select_for_both(&ratio.bad),
-                    total: self.select_for_both(&ratio.total),
+                    bad: self.counted_for_both(&ratio.bad),
+                    total: self.counted_for_both(&ratio.total),
                 },
                 SignalKind::Quantile(quantiled, _) => {
-                    Wanted::Histogram(self.select_for_both(&quantiled.histogram))
+                    Wanted::Histogram(self.counted_for_both(&quantiled.histogram))
                 }
                 SignalKind::Gauge(query, _) => Wanted::Gauge(self.select_for_both(query)),
             })
         });
         self.wanted = wanted.collect();
+    }
+
+    fn counted_for_both(&self, query: &Query) -> PerArm<Selection> {
+        PerArm {
+            stable: self.select_counted(query, Arm::Stable),
+            candidate: self.select_counted(query, Arm::Candidate),
+        }
+    }
+
+    /// What a query that has to answer a count selects when it is asked for an arm: nothing, if a
+    /// live run could not count its answer.
+    #[must_use]
+    pub fn select_counted(&self, query: &Query, asked_for: Arm) -> Selection {
+        let window = self.brief.policy.spec.triggers.window;
+        let text = query.fill("release", "namespace", window);
+        let counting = backout_promql::parse(&text)
+            .map_err(|why| format!("the query: {why}"))
+            .and_then(|expr| backout_promql::counting(&expr, Query::written(window)));
+        match counting {
+            Ok(_) => self.select(query, asked_for),
+            Err(why) => Selection { stable: None, candidate: None, note: Some(why) },
+        }
     }
 
     fn select_for_both(&self, query: &Query) -> PerArm<Selection> {

@@ -5,14 +5,13 @@
 //! which is never a pass, and says why.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use backout_core::judgement::{Bucket, Measurement, Window};
 use backout_core::machine::SignalMeasured;
 use backout_core::policy::{BucketUnit, Query, SignalKind};
 use backout_core::snapshot::{Arm, PerArm};
 use backout_core::units::{Share, Span, Time};
-use backout_promql::{Counter, Expr, Shape, Unit};
+use backout_promql::{Counter, Counting, Expr, counting};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use tokio::sync::Semaphore;
@@ -74,14 +73,6 @@ struct Single<'a> {
     text: String,
     /// What the query is; why it cannot be read otherwise.
     expr: Result<Expr, String>,
-}
-
-/// How a query's answer becomes a count.
-enum Way {
-    /// It is counted from raw samples.
-    Raw(Counter),
-    /// The server's answer, times this.
-    Times(f64),
 }
 
 impl Prometheus {
@@ -168,20 +159,24 @@ impl Prometheus {
     }
 
     async fn count(&self, single: &Single<'_>) -> Found<u64> {
-        let way = match single.way() {
-            Ok(way) => way,
+        let counting = match single.counting() {
+            Ok(counting) => counting,
             Err(why) => return Found::none(why),
         };
-        match self.try_count(single, &way).await {
+        match self.try_count(single, &counting).await {
             Ok(counted) => Found::of(counted),
             Err(failure) => Found::none(failure.in_full()),
         }
     }
 
-    async fn try_count(&self, single: &Single<'_>, way: &Way) -> Result<Option<u64>, Failure> {
-        let counter = match way {
-            Way::Raw(counter) => counter,
-            Way::Times(times) => return Ok(summed(&self.computed(single).await?, *times)),
+    async fn try_count(
+        &self,
+        single: &Single<'_>,
+        counting: &Counting,
+    ) -> Result<Option<u64>, Failure> {
+        let counter = match counting {
+            Counting::Raw(counter) => counter,
+            Counting::Times(times) => return Ok(summed(&self.computed(single).await?, *times)),
         };
         let (series, earlier) = self.raw(counter, single).await?;
         let grown = counters::grown(&series, &earlier, single.asked.window);
@@ -194,11 +189,11 @@ impl Prometheus {
     }
 
     async fn buckets(&self, single: &Single<'_>, unit: BucketUnit) -> Found<Vec<Bucket>> {
-        let way = match single.way() {
-            Ok(way) => way,
+        let counting = match single.counting() {
+            Ok(counting) => counting,
             Err(why) => return Found::none(why),
         };
-        match self.try_buckets(single, &way, unit).await {
+        match self.try_buckets(single, &counting, unit).await {
             Ok(Ok(buckets)) => Found::of(buckets),
             Ok(Err(why)) => Found::none(why),
             Err(failure) => Found::none(failure.in_full()),
@@ -208,12 +203,12 @@ impl Prometheus {
     async fn try_buckets(
         &self,
         single: &Single<'_>,
-        way: &Way,
+        counting: &Counting,
         unit: BucketUnit,
     ) -> Result<Result<Option<Vec<Bucket>>, String>, Failure> {
-        let counter = match way {
-            Way::Raw(counter) => counter,
-            Way::Times(times) => {
+        let counter = match counting {
+            Counting::Raw(counter) => counter,
+            Counting::Times(times) => {
                 return Ok(computed_buckets(&self.computed(single).await?, *times, unit));
             }
         };
@@ -283,38 +278,9 @@ impl<'a> Single<'a> {
     }
 
     /// How the query is counted, or how it has to be written so that it can be.
-    fn way(&self) -> Result<Way, String> {
-        const WRITE: &str = "write it as `sum(increase(METRIC{...}[$window]))`";
-        let expr = self.expr.as_ref().map_err(|why| format!("the query: {why}; {WRITE}"))?;
-        let length = length_of(self.asked.window);
-        // As `$window` is written: in whole seconds.
-        let written = Duration::from_secs(length.as_secs().max(1));
-        let (range, times) = match backout_promql::shape(expr) {
-            Shape::Counter(counter) => return Ok(Way::Raw(counter)),
-            Shape::Other(Unit::Count(range)) => (range, 1.0),
-            Shape::Other(Unit::PerSecond(range)) => (range, written.as_secs_f64()),
-            // A number of the query's own, such as `vector(0)`, is taken as it is.
-            Shape::Other(Unit::Constant) => return Ok(Way::Times(1.0)),
-            Shape::Other(Unit::Share) => {
-                return Err(format!(
-                    "the query answers a share, and a number of requests is needed; {WRITE}"
-                ));
-            }
-            Shape::Other(Unit::Unknown) => {
-                return Err(format!(
-                    "it cannot be told from the query whether it answers requests within the \
-                     window or requests per second; {WRITE}"
-                ));
-            }
-        };
-        if range != written {
-            return Err(format!(
-                "the query counts over {}s and a window is {length}, so that windows would \
-                 share requests; write `[$window]`",
-                range.as_secs_f64()
-            ));
-        }
-        Ok(Way::Times(times))
+    fn counting(&self) -> Result<Counting, String> {
+        let expr = self.expr.as_ref().map_err(|why| format!("the query: {why}"))?;
+        counting(expr, Query::written(length_of(self.asked.window)))
     }
 
     /// The last instant that belongs to the window: a server also finds samples at the instant

@@ -7,7 +7,7 @@ use backout_core::judgement::{Measurement, Window};
 use backout_core::machine::SignalMeasured;
 use backout_core::policy::Signal;
 use backout_core::snapshot::PerArm;
-use backout_core::units::Time;
+use backout_core::units::{Latency, Time};
 use backout_world::prometheus::{Asked, Prometheus};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -230,7 +230,7 @@ async fn presets_find_the_metrics_that_they_are_named_after() {
         };
         let edges: Vec<_> = buckets
             .iter()
-            .map(|bucket| (bucket.le.map(backout_core::units::Latency::as_micros), bucket.count))
+            .map(|bucket| (bucket.le.map(Latency::as_micros), bucket.count))
             .collect();
         assert_eq!(edges, [(Some(100_000), 6), (None, 7)], "{source}");
     }
