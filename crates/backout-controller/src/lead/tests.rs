@@ -34,15 +34,22 @@ enum Mood {
 }
 
 /// One Lease, with versions that conflict.
+type Kept = Arc<Mutex<(u64, Option<Value>)>>;
+
+/// A way to the Lease, with a mood of its own: what one candidate sees of the API server.
 #[derive(Debug)]
 struct Server {
-    kept: Mutex<(u64, Option<Value>)>,
+    kept: Kept,
     mood: Mutex<Mood>,
 }
 
 impl Server {
     async fn start() -> (Arc<Self>, Client) {
-        let server = Arc::new(Self { kept: Mutex::default(), mood: Mutex::new(Mood::Works) });
+        Self::start_with(Kept::default()).await
+    }
+
+    async fn start_with(kept: Kept) -> (Arc<Self>, Client) {
+        let server = Arc::new(Self { kept, mood: Mutex::new(Mood::Works) });
         let shared = Arc::clone(&server);
         let client = stand_in::start(move |asked| Arc::clone(&shared).answer(asked)).await;
         (server, client)
@@ -143,6 +150,31 @@ async fn whoever_cannot_renew_stops_before_another_starts() {
         assert!(broken.elapsed() < QUICK.lease, "{mood:?}: {:?}", broken.elapsed());
         server.set(Mood::Works);
         shows(&mut watch, true).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_cut_off_knows_it_before_another_leads() {
+    let (way, client) = Server::start().await;
+    let (other_way, other_client) = Server::start_with(Arc::clone(&way.kept)).await;
+    let (first, second) = (candidate(&client, "first"), candidate(&other_client, "second"));
+    let (mut one, mut two) = (first.watch(), second.watch());
+    for mood in [Mood::Hangs, Mood::Fails] {
+        tokio::select! {
+            () = shows(&mut one, true) => {}
+            () = shows(&mut two, true) => {}
+        }
+        let (cut_off, leader, follower) = if *one.borrow() {
+            (&way, &mut one, &mut two)
+        } else {
+            (&other_way, &mut two, &mut one)
+        };
+        cut_off.set(mood);
+        shows(follower, true).await;
+        assert!(!*leader.borrow(), "two lead");
+        cut_off.set(Mood::Works);
+        let again = timeout(QUICK.lease, leader.wait_for(|leads| *leads)).await;
+        assert!(again.is_err(), "it takes nothing back");
     }
 }
 
