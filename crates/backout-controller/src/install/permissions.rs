@@ -72,7 +72,7 @@ const CONTROLLER: &[Rule] = &[
     Rule {
         groups: &[""],
         resources: &["configmaps"],
-        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        verbs: &["get", "list", "watch", "create", "update", "patch", "delete"],
         why: "configuration that belongs to a set, and the state of a run",
     },
     Rule {
