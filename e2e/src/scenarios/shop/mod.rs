@@ -15,6 +15,8 @@ use anyhow::{Context, Result, ensure};
 use backout_core::release::Release;
 use backout_world::kubernetes::names;
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::core::GroupVersionKind;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -81,10 +83,6 @@ impl<'c> Shop<'c> {
         let policy = setup.policy(&cluster.prometheus.url());
         objects::write_chart(&folder)?;
         write(&folder.join("policy.yaml"), &policy)?;
-        until("the policy is accepted", SOON, || async {
-            demo::apply(&cluster.client(), &policy).await.map(Some)
-        })
-        .await?;
         let adopt = ["adopt", "-f", "policy.yaml", "--yes"];
         backout.run(&adopt, SOON * 2).await?.expect(0, "adopt")?;
         let account = cluster.kubeconfig_of(ACCOUNT.0, ACCOUNT.1).await?;
@@ -278,7 +276,12 @@ async fn install(cluster: &Cluster, backout: &Backout) -> Result<()> {
     for item in items.iter().filter(|item| item["kind"] != "Deployment") {
         demo::apply(&client, item).await?;
     }
-    Ok(())
+    let kind = GroupVersionKind::gvk("backout.dev", "v1alpha1", "Release");
+    let releases: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk(&kind));
+    until("releases are served", SOON, || async {
+        Ok(Some(releases.list(&ListParams::default()).await.map(drop)?))
+    })
+    .await
 }
 
 /// The set that the workload was adopted as.
