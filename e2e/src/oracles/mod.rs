@@ -4,6 +4,7 @@
 mod ending;
 mod generations;
 mod order;
+mod permissions;
 mod preconditions;
 mod readiness;
 mod timeline;
@@ -67,9 +68,16 @@ pub fn breaches(evidence: &Evidence) -> Vec<Breach> {
         generations::judge,
         preconditions::judge,
         ending::judge,
+        permissions::judge,
         users::judge,
     ];
     rules.iter().flat_map(|judge| judge(evidence)).collect()
+}
+
+/// What Backout was forbidden so far, each message once.
+#[must_use]
+pub fn forbidden(audit: &[Entry]) -> BTreeSet<&str> {
+    audit.iter().filter_map(permissions::forbidden).collect()
 }
 
 /// Fails if a rule was broken.

@@ -162,3 +162,16 @@ fn a_deletion_of_the_users_is_caught_whoever_did_it() {
         assert_eq!(log.breaches(), ["nothing of the user's is deleted"]);
     }
 }
+
+#[test]
+fn a_missing_permission_is_caught() {
+    let mut log = promotion();
+    log.write(OURS, "update", ("configmaps", "run"), json!({}));
+    let message = "configmaps \"run\" is forbidden: User \"backout\" cannot update";
+    for (of_permission, message) in [(true, message), (false, "admission webhook denied it")] {
+        let mut log = Log(log.0.clone());
+        log.0.last_mut().unwrap()["responseStatus"] = json!({"code": 403, "message": message});
+        let expected: &[&str] = if of_permission { &["the permissions are enough"] } else { &[] };
+        assert_eq!(log.breaches(), expected);
+    }
+}

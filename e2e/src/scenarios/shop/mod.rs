@@ -140,8 +140,12 @@ impl<'c> Shop<'c> {
     pub async fn ended(&self, release: &Release, outcome: &str) -> Result<()> {
         let name = release.metadata.name.as_str();
         let found = self.outcome(name, ROLLOUT).await;
-        let shows =
-            || format!("the controller's log ends with:\n{}", self.backout.controller_log());
+        let shows = || {
+            let audit = self.cluster.audit().unwrap_or_default();
+            let log = self.backout.controller_log();
+            let forbidden = oracles::forbidden(&audit);
+            format!("forbidden was: {forbidden:#?}; the controller's log ends with:\n{log}")
+        };
         let found = found.with_context(shows)?;
         if found != outcome {
             let status = self.status(name).await?;
