@@ -58,7 +58,8 @@ impl Setup {
                 "environments": [{"name": "production", "config": {"chart": "chart"}}],
                 "external": ["config", "migrations", "flags", "infrastructure"],
                 "metrics": {"prometheus": {"address": prometheus, "timeout": "5s"}},
-                "traffic": {"route": self.route(), "verify": {"within": "20s"}},
+                // Counters show a new share when no time of the one before is in their window.
+                "traffic": {"route": self.route(), "verify": {"within": "40s"}},
                 "strategy": self.strategy(),
                 "signals": self.signals(),
                 // Five scrapes in a window; a window of the canary's first step has 25 requests.
