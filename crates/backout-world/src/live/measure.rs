@@ -1,10 +1,12 @@
 //! Measures signals, and counts who answers through the route.
 
+use std::sync::atomic::Ordering;
+
 use backout_core::judgement::{Measurement, Window};
 use backout_core::machine::{EffectResult, SignalMeasured};
 use backout_core::policy::{RouteKind, SignalKind};
 use backout_core::snapshot::PerArm;
-use backout_core::units::{Span, Time};
+use backout_core::units::Time;
 use jiff::Timestamp;
 
 use super::Live;
@@ -15,8 +17,18 @@ use crate::prometheus::Asked;
 use crate::traffic::Arms;
 use crate::traffic::endpoints::endpoints;
 
-/// Over how long request counters tell the share of traffic, where nothing probes.
-const COUNTED_OVER: Span = Span::from_secs(15);
+/// Over how long request counters tell the share of traffic, where nothing probes: at least and at
+/// most, in milliseconds. Shorter than the shortest usual scrape interval tells nothing, and longer
+/// than a usual one is not needed.
+const COUNTED_OVER_MS: (i64, i64) = (2_000, 15_000);
+
+/// What request counters are asked about after a shift of traffic: the second half of the time
+/// since, so that requests which were on their way then do not count.
+fn counted_over(shifted_ms: i64, now_ms: i64) -> UnixWindow {
+    let (least, most) = COUNTED_OVER_MS;
+    let length = (now_ms.saturating_sub(shifted_ms) / 2).clamp(least, most);
+    UnixWindow { start_ms: now_ms - length, end_ms: now_ms }
+}
 
 impl Live {
     /// Every signal over a window, on both arms.
@@ -76,9 +88,8 @@ impl Live {
         let counts = signals.into_iter().map(|(_, kind)| kind);
         let ratio = counts.into_iter().find(|kind| matches!(kind, SignalKind::Ratio(..)));
         let ratio = [ratio.ok_or_else(|| none("no signal counts requests"))?];
-        let end_ms = Timestamp::now().as_millisecond();
-        let length_ms = i64::try_from(COUNTED_OVER.as_millis()).unwrap_or_default();
-        let window = UnixWindow { start_ms: end_ms - length_ms, end_ms };
+        let shifted_ms = self.shifted.load(Ordering::Relaxed);
+        let window = counted_over(shifted_ms, Timestamp::now().as_millisecond());
         let measured = prometheus.measure(self.asked(&ratio, window)).await;
         let Some(measured) = measured.into_iter().next() else {
             return Err(none("no answer"));
@@ -111,4 +122,20 @@ fn missing(signal: &SignalKind<'_>, why: &str) -> SignalMeasured {
         SignalKind::Gauge(..) => Measurement::Gauge { levels: None },
     };
     SignalMeasured { candidate: nothing(), stable: nothing(), note: Some(why.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_asked_about_the_time_after_the_shift() {
+        let window = |since_ms: i64| {
+            let window = counted_over(100_000, 100_000 + since_ms);
+            (window.start_ms - 100_000, window.end_ms - 100_000)
+        };
+        assert_eq!(window(6_000), (3_000, 6_000));
+        assert_eq!(window(100_000), (85_000, 100_000));
+        assert_eq!(window(1_000), (-1_000, 1_000));
+    }
 }

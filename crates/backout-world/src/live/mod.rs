@@ -11,6 +11,7 @@ mod observe;
 mod perform;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use backout_core::machine::{Effect, EffectResult};
 use backout_core::plan::Brief;
@@ -62,6 +63,8 @@ pub struct Live {
     prober: Option<Prober>,
     owner: Option<ReleaseOwner>,
     started_ms: i64,
+    /// When the route was written last by this process, in Unix milliseconds; 0 for never.
+    shifted: AtomicI64,
     runs_programs: bool,
     changes: changes::Changes,
     client: Client,
@@ -107,6 +110,7 @@ impl Live {
             prober,
             owner,
             started_ms: started.as_millisecond(),
+            shifted: AtomicI64::new(0),
             runs_programs,
             arms,
             client,

@@ -1,7 +1,9 @@
 //! Carries one effect out.
 
+use std::sync::atomic::Ordering;
+
 use backout_core::machine::{Effect, EffectResult, Request};
-use backout_core::plan::Action;
+use backout_core::plan::{Action, ScalePurpose};
 use backout_core::snapshot::Arm;
 use backout_core::units::Name;
 use jiff::Timestamp;
@@ -40,12 +42,18 @@ impl Live {
                 self.sets.create(&self.brief.candidate, *replicas, self.owner.as_ref()).await
             }
             Action::Scale { arm, replicas, purpose } => {
+                if *purpose != ScalePurpose::Capacity {
+                    self.take_off_route(*arm, effect).await?;
+                }
                 let set = self.names.get(*arm);
                 self.sets.scale(set, *replicas, *purpose, effect.precondition).await
             }
             Action::SetWeight { candidate } => {
                 let fence = self.fence(effect);
-                self.provider.write(&self.arms, *candidate, effect.precondition, &fence).await
+                let written =
+                    self.provider.write(&self.arms, *candidate, effect.precondition, &fence).await;
+                self.shifted.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+                written
             }
             Action::MarkKnownGood { release } => self.mark_known_good(release, effect).await,
             Action::Quarantine { digests } => {
@@ -89,6 +97,22 @@ impl Live {
 
     fn fence(&self, effect: &Effect) -> Fence {
         Fence { run: self.brief.candidate.metadata.name.to_string(), generation: effect.generation }
+    }
+
+    /// A set that is made smaller is not named by the route any more, not even with no weight: the
+    /// other one has all traffic, or nothing is done. What refuses that now may agree later.
+    async fn take_off_route(&self, arm: Arm, effect: &Effect) -> Result<(), Failure> {
+        let other = match arm {
+            Arm::Stable => Arm::Candidate,
+            Arm::Candidate => Arm::Stable,
+        };
+        let settled =
+            Arms { stable: self.names.get(other).clone(), candidate: None, ..self.arms.clone() };
+        let follows = self.provider.follow(&settled, &self.fence(effect)).await;
+        follows.map_err(|failure| match failure.kind {
+            Kind::Refused => Failure { kind: Kind::Failed, ..failure },
+            _ => failure,
+        })
     }
 
     /// The object that moves traffic settles on the release first: the record must never name a
