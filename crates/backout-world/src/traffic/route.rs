@@ -90,7 +90,12 @@ impl Provider for GatewayRoute {
                 fenced(&at, object, fence)?;
                 let original = original(&at, object)?.ok_or_else(|| service::not_adopted(&at))?;
                 let is = rules(object);
-                let wanted = split(&at, object, arms, &original, weight)?;
+                // A candidate without traffic is not named at all: its Service may go away.
+                let named = match weight {
+                    Weight::ZERO => Arms { candidate: None, ..arms.clone() },
+                    _ => arms.clone(),
+                };
+                let wanted = split(&at, object, &named, &original, weight)?;
                 users = Some(original.service);
                 if is != wanted
                     && expected.is_some_and(|one| one.resource_version != generation(object))
