@@ -10,6 +10,7 @@ pub(super) mod never_ready;
 pub(super) mod no_match;
 pub(super) mod proxy_freeze;
 pub(super) mod saturation;
+mod timing;
 pub(super) mod webhook_refusal;
 
 use anyhow::Result;

@@ -37,13 +37,15 @@ pub struct Setup {
     /// The label that queries ask for by the name of the release; another one than `release`
     /// matches no series.
     pub release_label: &'static str,
+    /// How long after a window measurements may still come in.
+    pub metrics_delay: &'static str,
 }
 
 impl Setup {
     /// A strategy and a route, with queries that match.
     #[must_use]
     pub const fn new(strategy: Strategy, route: Route) -> Self {
-        Self { strategy, route, bake_s: 10, release_label: "release" }
+        Self { strategy, route, bake_s: 10, release_label: "release", metrics_delay: "2s" }
     }
 
     /// The policy document.
@@ -64,7 +66,8 @@ impl Setup {
                 "signals": self.signals(),
                 // Five scrapes in a window; a window of the canary's first step has 25 requests.
                 "triggers": {
-                    "window": "5s", "consecutive": 2, "minRequests": 10, "metricsDelay": "2s",
+                    "window": "5s", "consecutive": 2, "minRequests": 10,
+                    "metricsDelay": self.metrics_delay,
                     "noData": {"after": "30s", "then": "rollback"},
                     "sharedCause": {"hold": "30s", "then": "hold"},
                 },
