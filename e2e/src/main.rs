@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use backout_e2e::cluster::process::tail;
-use backout_e2e::cluster::registry::APP;
 use backout_e2e::cluster::tools::Tools;
 use backout_e2e::cluster::{Cluster, isolation};
 use backout_e2e::count::Count;
 use backout_e2e::programs::Programs;
-use backout_e2e::scenarios::{self, ADAPTERS, SCENARIOS, Scenario, demo};
+use backout_e2e::scenarios::shop::playground;
+use backout_e2e::scenarios::{self, ADAPTERS, SCENARIOS, Scenario};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -63,6 +63,7 @@ async fn run(task: Task) -> Result<()> {
             // Ctrl-C reaches the inside too, which ends by itself; we stay to remove the folder.
             let mut interrupt = signal(SignalKind::interrupt()).context("cannot await Ctrl-C")?;
             let mut inside = isolation::command(&["inside".into(), folder.path().into()])?;
+            Programs::build(false)?.pass_to(&mut inside)?;
             let mut inside = inside.spawn().context("cannot start setpriv and unshare")?;
             loop {
                 tokio::select! {
@@ -134,16 +135,11 @@ async fn inside(directory: &Path, scenario: Option<&str>) -> Result<()> {
     let outside = isolation::enter()?;
     let mut cluster = Cluster::start(directory, Tools::prepare()?).await?;
     let Some(name) = scenario else {
-        let digest = cluster.registry.push(APP, "1.41.0", None);
-        demo::surroundings(&cluster.client()).await?;
-        demo::apply(&cluster.client(), &demo::deployment("checkout", 3, &digest)).await?;
-        println!("The cluster is up; Ctrl-C ends it. To use it from another terminal:");
-        let kubeconfig = cluster.kubeconfig();
-        println!(
-            "  nsenter --target {outside} --net --mount env KUBECONFIG={} kubectl get pods --namespace shop",
-            kubeconfig.display()
-        );
-        return until_told().await;
+        let (users, told) = playground::open(&cluster, outside).await?;
+        println!("{told}");
+        until_told().await?;
+        println!("users: {}", users.stop().await.summary());
+        return Ok(());
     };
     let (_, scenario) = scenarios::find(name)?;
     scenario(&mut cluster).await

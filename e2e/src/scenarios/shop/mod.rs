@@ -1,6 +1,7 @@
 //! A shop with a workload that Backout releases: what every scenario of a rollout stands on.
 
 mod objects;
+pub mod playground;
 pub mod policy;
 pub mod program;
 pub mod record;
