@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+use crate::rollout::COMMAND_PREFIX;
+
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -48,6 +50,8 @@ pub struct ReleaseView {
     pub ended: bool,
     /// It is being deleted.
     pub leaving: bool,
+    /// Its way back failed, and a person commands to try it again.
+    pub retried: bool,
 }
 
 impl ReleaseView {
@@ -69,6 +73,13 @@ impl ReleaseView {
             promoted: status["outcome"].as_str() == Some("promoted"),
             ended: is_there("endedAt"),
             leaving: object.metadata.deletion_timestamp.is_some(),
+            retried: status["outcome"].as_str().is_some_and(|it| it.starts_with("rollback-failed"))
+                && object
+                    .metadata
+                    .annotations
+                    .iter()
+                    .flatten()
+                    .any(|(key, _)| key.starts_with(COMMAND_PREFIX)),
         }
     }
 }
@@ -92,7 +103,7 @@ pub fn due(
     led: &BTreeSet<Key>,
 ) -> Vec<Task> {
     let mut waiting: BTreeMap<(&str, &str), Vec<&ReleaseView>> = BTreeMap::new();
-    for release in releases.iter().filter(|release| !release.ended) {
+    for release in releases.iter().filter(|release| !release.ended || release.retried) {
         let workload = (release.key.namespace.as_str(), release.workload.as_str());
         waiting.entry(workload).or_default().push(release);
     }
@@ -139,6 +150,7 @@ mod tests {
             promoted: false,
             ended: false,
             leaving: false,
+            retried: false,
         }
     }
 
@@ -167,6 +179,15 @@ mod tests {
         let releases = [ended, release("b", 2), release("c", 3)];
         let tasks = due(&workloads(), &releases, &[key("b")].into());
         assert_eq!(tasks, []);
+    }
+
+    #[test]
+    fn a_way_back_that_failed_is_led_again_when_a_person_says_so() {
+        let failed = ReleaseView { begun: true, ended: true, ..release("a", 1) };
+        assert_eq!(due(&workloads(), std::slice::from_ref(&failed), &BTreeSet::new()), []);
+        let retried = ReleaseView { retried: true, ..failed };
+        let tasks = due(&workloads(), &[retried, release("b", 2)], &BTreeSet::new());
+        assert_eq!(tasks, [Task::Lead(key("a"))]);
     }
 
     #[test]

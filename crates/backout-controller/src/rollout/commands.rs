@@ -37,6 +37,12 @@ pub fn parse_command(text: &str) -> Option<Command> {
         .find(|command| command.to_string() == text)
 }
 
+/// Whether a Release carries a command.
+pub(super) fn waits(object: &DynamicObject) -> bool {
+    let annotations = object.metadata.annotations.iter().flatten();
+    annotations.into_iter().any(|(key, _)| key.starts_with(COMMAND_PREFIX))
+}
+
 /// Passes the commands on that the Release carries, and takes them off it.
 pub(super) async fn listen(client: Client, publisher: Publisher, handle: Handle) {
     let resource = Resource::Release.api();

@@ -7,7 +7,7 @@ mod watched;
 
 use std::sync::Arc;
 
-use backout_core::machine::State;
+use backout_core::machine::{Phase, State};
 use backout_core::plan::PlanError;
 use backout_core::units::Time;
 use backout_judge::Windows;
@@ -113,6 +113,7 @@ pub async fn lead(
     let publisher = Publisher::new(client, &object, options.identity.clone(), started);
     if let Some(kept) = &kept
         && is_over(&kept.stored.state)
+        && !commands::waits(&object)
     {
         let state = kept.stored.state.clone();
         publisher.publish(&state).await?;
@@ -151,7 +152,7 @@ pub async fn lead(
 
 /// Nothing more happens, unless a way back that failed is tried again by a person.
 fn is_over(state: &State) -> bool {
-    state.is_at_rest() && state.pending.is_empty()
+    state.phase == Phase::Ended && state.pending.is_empty()
 }
 
 fn stored_brief(kept: &Kept) -> Result<(Arc<backout_core::plan::Brief>, Timestamp), LeadError> {

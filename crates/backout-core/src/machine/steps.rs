@@ -302,7 +302,13 @@ impl Machine {
         out: &mut Effects,
     ) {
         let EffectResult::Share { hits, probes } = *result else {
-            self.poll(now, "probes through the route failed".to_owned(), out);
+            let why = match result {
+                EffectResult::Failed(why)
+                | EffectResult::Refused(why)
+                | EffectResult::Ambiguous(why) => format!(": {why}"),
+                _ => String::new(),
+            };
+            self.poll(now, format!("the share of traffic is not known{why}"), out);
             return;
         };
         self.state.track.probed = Some((hits, probes));

@@ -37,6 +37,9 @@ pub struct Limits {
     pub store: Duration,
     /// Between two looks that nobody asked for.
     pub between_looks: Duration,
+    /// How long a run that had ended before it was taken up waits for a person's command: a way
+    /// back that failed may be tried again.
+    pub linger: Duration,
 }
 
 impl Default for Limits {
@@ -46,6 +49,7 @@ impl Default for Limits {
             effect: Duration::from_secs(30),
             store: Duration::from_secs(300),
             between_looks: Duration::from_secs(1),
+            linger: Duration::from_secs(10),
         }
     }
 }
@@ -263,19 +267,31 @@ impl Driver {
             _ if resumed => Input::Restarted,
             _ => Input::Start,
         };
+        let linger = tokio::time::Instant::now() + self.limits.linger;
+        let mut lingers = resumed && self.is_over();
         if let Err(ended) = self.step(first).await {
             return ended;
         }
         loop {
             // A command that came while the run was at rest is taken before it is left.
-            if self.is_over() && asked.is_empty() {
+            if self.is_over() && asked.is_empty() && !lingers {
                 asked.close();
                 return match self.keep(&[]).await {
                     Ok(()) => Ended::AtRest(Box::new(self.machine.state().clone())),
                     Err(ended) => ended,
                 };
             }
-            let wake = self.wait(&mut asked, &mut answered, &mut stopped).await;
+            let waiting = self.wait(&mut asked, &mut answered, &mut stopped);
+            let wake = if lingers {
+                let woken = tokio::time::timeout_at(linger, waiting).await;
+                lingers = false;
+                match woken {
+                    Ok(wake) => wake,
+                    Err(_) => continue,
+                }
+            } else {
+                waiting.await
+            };
             let result = match wake {
                 Wake::Stop => return self.keep(&[]).await.map_or_else(|e| e, |()| Ended::Stopped),
                 Wake::Answer(Answer::Input(input)) => self.step(input).await,
@@ -293,9 +309,10 @@ impl Driver {
         }
     }
 
+    /// Nothing more happens by itself. A run that is held is not over: it waits for a person.
     fn is_over(&self) -> bool {
         let state = self.machine.state();
-        state.is_at_rest() && state.pending.is_empty()
+        state.phase == Phase::Ended && state.pending.is_empty()
     }
 
     async fn wait(

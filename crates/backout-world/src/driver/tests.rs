@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backout_core::machine::{Command, Outcome, State};
+use backout_core::machine::{Command, Outcome, Phase, State};
 use backout_core::plan::{Action, Pattern};
 use backout_core::replay::replay;
 use backout_core::units::Weight;
@@ -153,6 +153,25 @@ async fn a_command_is_taken_once_and_refused_with_the_reason() {
     assert!(
         handle.command("3", Command::Pause).await.expect_err("it is over").contains("not driven")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_held_waits_for_a_person() {
+    let scene = Scene::new(Candidate::Good);
+    let (handle, driven) = scene.start();
+    let mut state = handle.state();
+    state.wait_for(|state| state.weight > Weight::ZERO).await.expect("it gets there");
+    handle.stop();
+    assert!(matches!(driven.await.expect("no panic"), Ended::Stopped));
+    let mut kept = scene.store.load().await.expect("memory answers").expect("it was stored");
+    kept.stored.state.phase = Phase::Held;
+    kept.stored.state.timers.clear();
+    kept.stored.state.watch = None;
+    let (handle, driven) = scene.drive(Start::Resumed(Box::new(kept)));
+    tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
+    assert!(!driven.is_finished(), "nobody has answered yet");
+    handle.command("1", Command::Rollback).await.expect("it is permitted");
+    assert_eq!(at_rest(driven).await.outcome, Some(Outcome::RolledBack(Pattern::Traffic)));
 }
 
 #[tokio::test(start_paused = true)]
