@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::demo::NAMESPACE;
-use super::WORKLOAD;
+use super::{HOST, WORKLOAD};
+use crate::network::{GATEWAY_ADDRESS, GATEWAY_PORT};
 
 /// How traffic moves to a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +40,23 @@ pub struct Setup {
     pub release_label: &'static str,
     /// How long after a window measurements may still come in.
     pub metrics_delay: &'static str,
+    /// Whether a shift of a route is verified by requests through it; otherwise the releases'
+    /// request counters tell the share.
+    pub probes: bool,
 }
 
 impl Setup {
     /// A strategy and a route, with queries that match.
     #[must_use]
     pub const fn new(strategy: Strategy, route: Route) -> Self {
-        Self { strategy, route, bake_s: 10, release_label: "release", metrics_delay: "2s" }
+        Self {
+            strategy,
+            route,
+            bake_s: 10,
+            release_label: "release",
+            metrics_delay: "2s",
+            probes: true,
+        }
     }
 
     /// The policy document.
@@ -60,8 +71,7 @@ impl Setup {
                 "environments": [{"name": "production", "config": {"chart": "chart"}}],
                 "external": ["config", "migrations", "flags", "infrastructure"],
                 "metrics": {"prometheus": {"address": prometheus, "timeout": "5s"}},
-                // Counters show a new share when no time of the one before is in their window.
-                "traffic": {"route": self.route(), "verify": {"within": "40s"}},
+                "traffic": {"route": self.route(), "verify": self.verify()},
                 "strategy": self.strategy(),
                 "signals": self.signals(),
                 // Five scrapes in a window; a window of the canary's first step has 25 requests.
@@ -87,6 +97,16 @@ impl Setup {
             Route::Selector => json!({"kind": "Service", "name": WORKLOAD, "by": "selector"}),
             Route::Replicas => json!({"kind": "Service", "name": WORKLOAD, "by": "replicas"}),
         }
+    }
+
+    fn verify(&self) -> Value {
+        // Counters show a new share when no time of the one before is in their window.
+        let mut verify = json!({"within": "40s"});
+        if self.probes && self.route == Route::HttpRoute {
+            let url = format!("http://{GATEWAY_ADDRESS}:{GATEWAY_PORT}/");
+            verify["probe"] = json!({"url": url, "host": HOST, "header": "x-release"});
+        }
+        verify
     }
 
     fn strategy(&self) -> Value {
