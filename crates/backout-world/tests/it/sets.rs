@@ -71,6 +71,12 @@ async fn checkout(cluster: &Cluster) {
             "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "checkout"}},
                 "template": {"metadata": {"labels": {"app": "checkout"}}, "spec": {
                     "terminationGracePeriodSeconds": 0,
+                    // Nodes of other tests are left without a heartbeat when those end, and take
+                    // the readiness of the pods that they were given with them.
+                    "affinity": {"nodeAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                            {"matchFields": [{"key": "metadata.name", "operator": "In",
+                                "values": [cluster.namespace]}]}]}}},
                     "containers": [{"name": "api", "image": STABLE,
                         "ports": [{"name": "http", "containerPort": 8080}],
                         "resources": {"requests": {"cpu": "1000m"}},

@@ -111,15 +111,13 @@ impl Adoption<'_> {
         progress(Stage::Drained);
         // The set must still be whole at the moment that the original goes.
         self.serving(&set, adopted.replicas).await?;
-        let deployment = self.sets.objects.need(DEPLOYMENT, &self.sets.deployment).await?;
-        let patch = json!({
-            "metadata": {
-                "resourceVersion": deployment["metadata"]["resourceVersion"],
-                "annotations": {names::REPLICAS: adopted.replicas.to_string()},
-            },
-            "spec": {"replicas": 0},
-        });
-        self.sets.objects.merge(DEPLOYMENT, &self.sets.deployment, &patch).await?;
+        self.change(&deployment, |_| {
+            Ok(Some(json!({
+                "metadata": {"annotations": {names::REPLICAS: adopted.replicas.to_string()}},
+                "spec": {"replicas": 0},
+            })))
+        })
+        .await?;
         progress(Stage::Scaled(0));
         Ok(adopted)
     }
@@ -150,12 +148,35 @@ impl Adoption<'_> {
         let record = serde_json::to_string(&release).map_err(|error| {
             Failure::new(Kind::Failed, format!("{told}: its record cannot be written: {error}"))
         })?;
-        let patch = json!({"metadata": {
-            "resourceVersion": deployment["metadata"]["resourceVersion"],
-            "annotations": {names::ADOPTED: record},
-        }});
-        objects.merge(DEPLOYMENT, &self.sets.deployment, &patch).await?;
+        self.change(deployment, |now| {
+            // What was checked and recorded is what is noted; a status that moved on changes none.
+            if now["spec"] != deployment["spec"] || adopted_as(now)?.is_some() {
+                let message = format!("{told} was changed while it was being adopted");
+                return Err(Failure::new(Kind::Failed, message).with_help("adopt again"));
+            }
+            Ok(Some(json!({"metadata": {"annotations": {names::ADOPTED: record}}})))
+        })
+        .await?;
         Ok(Adopted { release, replicas })
+    }
+
+    /// Changes the user's Deployment, the very one that was read before.
+    async fn change(
+        &self,
+        read: &Value,
+        mut wanted: impl FnMut(&Value) -> Result<Option<Value>, Failure>,
+    ) -> Result<(), Failure> {
+        let objects = &self.sets.objects;
+        let told = objects.in_words(DEPLOYMENT, &self.sets.deployment);
+        let same = set::uid(read);
+        let only_this = |now: &Value| {
+            if set::uid(now) != same {
+                let message = format!("{told} was deleted and made anew meanwhile");
+                return Err(Failure::new(Kind::Failed, message));
+            }
+            wanted(now)
+        };
+        objects.change(DEPLOYMENT, &self.sets.deployment, only_this).await
     }
 
     /// Gives the workload back: its own replicas, with its own template as it is now, traffic to
@@ -232,22 +253,20 @@ impl Adoption<'_> {
     async fn give_back(&self, deployment: &Value) -> Result<u32, Failure> {
         let objects = &self.sets.objects;
         let told = objects.in_words(DEPLOYMENT, &self.sets.deployment);
-        let desired = objects::count(&deployment["spec"]["replicas"], 1);
-        let noted = noted(deployment);
-        if desired == 0 && noted.is_none() {
-            let message = format!("{told} has no replicas, and no note of how many it had");
-            return Err(Failure::new(Kind::Refused, message)
-                .with_help("scale it up yourself, then give it back"));
-        }
-        let wanted = desired.max(noted.unwrap_or_default());
-        if desired != wanted {
-            let patch = json!({
-                "metadata": {"resourceVersion": deployment["metadata"]["resourceVersion"]},
-                "spec": {"replicas": wanted},
-            });
-            objects.merge(DEPLOYMENT, &self.sets.deployment, &patch).await?;
-        }
-        Ok(wanted)
+        let mut replicas = 0;
+        self.change(deployment, |now| {
+            let desired = objects::count(&now["spec"]["replicas"], 1);
+            let noted = noted(now);
+            if desired == 0 && noted.is_none() {
+                let message = format!("{told} has no replicas, and no note of how many it had");
+                return Err(Failure::new(Kind::Refused, message)
+                    .with_help("scale it up yourself, then give it back"));
+            }
+            replicas = desired.max(noted.unwrap_or_default());
+            Ok((desired != replicas).then(|| json!({"spec": {"replicas": replicas}})))
+        })
+        .await?;
+        Ok(replicas)
     }
 
     /// The pods that the user's Deployment runs by its present template.

@@ -34,28 +34,14 @@ impl Sets {
                 Purpose::Evidence | Purpose::CleanUp => Ok(()),
             };
         };
-        let desired = objects::count(&deployment["spec"]["replicas"], 1);
-        let (size, mark) = match purpose {
-            Purpose::Capacity => (desired.max(replicas), Value::Null),
-            Purpose::Evidence => (desired.min(replicas), json!("true")),
-            Purpose::CleanUp => (desired.min(replicas), as_it_is(&deployment)),
-        };
+        let intent = Intent { told: &told, replicas, purpose, only, uid: uid(&deployment) };
+        // The precondition is checked before anything is taken away.
+        let patch = intent.patch(&deployment)?;
         if purpose != Purpose::Capacity {
-            // The precondition is checked before anything is taken away.
-            check(&told, &deployment, size == desired, only)?;
             self.drop_autoscaler(set).await?;
         }
-        let marked = objects::label(&deployment, names::FAILED) == mark.as_str();
-        if size != desired || !marked {
-            check(&told, &deployment, size == desired, only)?;
-            let patch = json!({
-                "metadata": {
-                    "resourceVersion": deployment["metadata"]["resourceVersion"],
-                    "labels": {names::FAILED: mark},
-                },
-                "spec": {"replicas": size},
-            });
-            self.objects.merge(DEPLOYMENT, set, &patch).await?;
+        if patch.is_some() {
+            self.objects.change(DEPLOYMENT, set, |now| intent.patch(now)).await?;
         }
         if purpose == Purpose::Capacity {
             self.keep_autoscaler(&deployment, replicas).await?;
@@ -84,6 +70,43 @@ impl Sets {
     }
 }
 
+/// What a set is to become. The Deployment controller writes the status at any moment, so that
+/// the same question is asked again of what it left.
+struct Intent<'a> {
+    told: &'a str,
+    replicas: u32,
+    purpose: Purpose,
+    only: Option<Precondition>,
+    /// The Deployment that was found to be ours.
+    uid: u64,
+}
+
+impl Intent<'_> {
+    /// What is to be changed, if anything.
+    fn patch(&self, deployment: &Value) -> Result<Option<Value>, Failure> {
+        let desired = objects::count(&deployment["spec"]["replicas"], 1);
+        let (size, mark) = match self.purpose {
+            Purpose::Capacity => (desired.max(self.replicas), Value::Null),
+            Purpose::Evidence => (desired.min(self.replicas), json!("true")),
+            Purpose::CleanUp => (desired.min(self.replicas), as_it_is(deployment)),
+        };
+        if uid(deployment) != self.uid {
+            return Err(anew(self.told));
+        }
+        let marked = objects::label(deployment, names::FAILED) == mark.as_str();
+        let is_done = size == desired;
+        if self.purpose != Purpose::Capacity || !is_done || !marked {
+            check(self.told, deployment, is_done, self.only)?;
+        }
+        Ok((!is_done || !marked).then(|| {
+            json!({
+                "metadata": {"labels": {names::FAILED: mark}},
+                "spec": {"replicas": size},
+            })
+        }))
+    }
+}
+
 fn as_it_is(deployment: &Value) -> Value {
     json!(objects::label(deployment, names::FAILED))
 }
@@ -98,8 +121,7 @@ fn check(
 ) -> Result<(), Failure> {
     let Some(only) = only else { return Ok(()) };
     if uid(deployment) != only.uid {
-        let message = format!("{told} was deleted and made anew since it was decided on");
-        return Err(Failure::new(Kind::Failed, message));
+        return Err(anew(told));
     }
     let generation = deployment["metadata"]["generation"].as_u64().unwrap_or_default();
     if generation != only.resource_version && !is_done {
@@ -107,4 +129,9 @@ fn check(
         return Err(Failure::new(Kind::Failed, message));
     }
     Ok(())
+}
+
+fn anew(told: &str) -> Failure {
+    let message = format!("{told} was deleted and made anew since it was decided on");
+    Failure::new(Kind::Failed, message)
 }
