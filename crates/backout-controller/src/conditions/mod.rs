@@ -87,6 +87,13 @@ impl<'a> Conditions<'a> {
         self.remove(ConditionType::Reconciling);
     }
 
+    /// Nothing is wrong and nothing is under way, but a person has to begin.
+    pub fn waits(&mut self, reason: Reason, message: &str) {
+        self.set(ConditionType::Ready, ConditionStatus::False, reason.word(), message);
+        self.remove(ConditionType::Reconciling);
+        self.remove(ConditionType::Stalled);
+    }
+
     /// Says why it does not go on. What was refused, or is missing, stalls until a person did
     /// something; what may pass by itself is still being worked on, under the same word.
     pub fn failed(&mut self, about: About, failure: &Failure) {

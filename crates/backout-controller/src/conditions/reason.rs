@@ -33,12 +33,24 @@ pub enum Reason {
     RollingBack,
     /// A release waits for a person.
     Held,
+    /// The workload was not adopted: a person has to begin.
+    NotAdopted,
     /// What the object says cannot be carried out.
     InvalidSpec,
+    /// Several policies are for the same workload.
+    SeveralPolicies,
+    /// The policy does not say which of its environments the cluster is.
+    UnknownEnvironment,
+    /// The policy has a gate that cannot be evaluated here.
+    UnknownGate,
+    /// The policy does not say where measurements come from.
+    MissingMetrics,
     /// The Deployment that the policy names is not there.
     MissingDeployment,
     /// The route that the policy names is not there.
     MissingRoute,
+    /// A Secret that the policy names, or its key, is not there.
+    MissingSecret,
     /// Another object that is named is not there.
     MissingObject,
     /// The cluster does not know a kind that is needed.
@@ -51,6 +63,8 @@ pub enum Reason {
     PrometheusRefused,
     /// The API server, or an admission policy, refuses for good.
     Refused,
+    /// It is to be deleted, and serves users.
+    Serves,
     /// It did not work, and is tried again.
     Retrying,
 }
@@ -65,15 +79,22 @@ impl Reason {
             Self::RollingOut => "RollingOut",
             Self::RollingBack => "RollingBack",
             Self::Held => "Held",
+            Self::NotAdopted => "NotAdopted",
             Self::InvalidSpec => "InvalidSpec",
+            Self::SeveralPolicies => "SeveralPolicies",
+            Self::UnknownEnvironment => "UnknownEnvironment",
+            Self::UnknownGate => "UnknownGate",
+            Self::MissingMetrics => "MissingMetrics",
             Self::MissingDeployment => "MissingDeployment",
             Self::MissingRoute => "MissingRoute",
+            Self::MissingSecret => "MissingSecret",
             Self::MissingObject => "MissingObject",
             Self::MissingResourceDefinition => "MissingResourceDefinition",
             Self::MissingPermission => "MissingPermission",
             Self::PrometheusUnreachable => "PrometheusUnreachable",
             Self::PrometheusRefused => "PrometheusRefused",
             Self::Refused => "Refused",
+            Self::Serves => "Serves",
             Self::Retrying => "Retrying",
         }
     }
@@ -90,6 +111,9 @@ impl Reason {
             (_, About::Spec) => Self::InvalidSpec,
             (Kind::Missing, About::Deployment) => Self::MissingDeployment,
             (Kind::Missing, About::Route) => Self::MissingRoute,
+            (Kind::Missing, About::Prometheus) if failure.message.starts_with("Secret ") => {
+                Self::MissingSecret
+            }
             (Kind::Missing, About::Prometheus | About::Other) => Self::MissingObject,
             (Kind::Refused, About::Prometheus) => Self::PrometheusRefused,
             (Kind::Failed | Kind::Ambiguous, About::Prometheus) => Self::PrometheusUnreachable,

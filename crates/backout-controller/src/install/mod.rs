@@ -8,6 +8,7 @@ mod program;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use permissions::needed;
 use serde_json::{Value, json};
 
 use crate::resources::definitions;

@@ -113,6 +113,20 @@ const CONTROLLER: &[Rule] = &[
     },
 ];
 
+/// What the controller must be allowed to do in a namespace that it watches: API group, resource
+/// and verb of each.
+pub(crate) fn needed() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    CONTROLLER.iter().flat_map(|rule| {
+        let pairs = rule
+            .groups
+            .iter()
+            .flat_map(|group| rule.resources.iter().map(move |resource| (*group, *resource)));
+        pairs.flat_map(|(group, resource)| {
+            rule.verbs.iter().map(move |verb| (group, resource, *verb))
+        })
+    })
+}
+
 const VIEWER: &[Rule] = &[
     Rule { groups: &["backout.dev"], resources: OURS, verbs: READ, why: "plan, status, explain" },
     Rule {

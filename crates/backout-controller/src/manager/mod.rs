@@ -3,6 +3,8 @@
 
 pub mod due;
 mod index;
+mod policies;
+pub mod surplus;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 
 use self::due::{Key, Task, due};
 pub use self::index::{Index, Scope};
+use self::policies::Policies;
 use crate::api;
 use crate::lead;
 use crate::resources::Resource;
@@ -50,6 +53,7 @@ pub struct Manager {
     tasks: JoinSet<(Key, Outcome)>,
     /// Rollouts that are being begun.
     beginning: BTreeSet<Key>,
+    policies: Policies,
 }
 
 impl std::fmt::Debug for Manager {
@@ -71,6 +75,7 @@ impl Manager {
     #[must_use]
     pub fn new(client: Client, index: Index, options: Options, tell: Tell) -> Self {
         Self {
+            policies: Policies::new(client.clone(), options.runs_programs),
             client,
             index,
             options,
@@ -122,7 +127,11 @@ impl Manager {
         let now = Instant::now();
         self.pauses.retain(|_, (_, at)| *at > now - PAUSE.1 * 2);
         let led: BTreeSet<Key> = self.led.keys().chain(self.beginning.iter()).cloned().collect();
-        let tasks = due(&self.index.workloads(), &self.index.releases(), &led);
+        let releases = self.index.releases();
+        if self.index.is_complete() {
+            self.policies.look(&self.index.policies(), &releases);
+        }
+        let tasks = due(&self.index.workloads(), &releases, &led);
         for task in tasks {
             match task {
                 Task::Lead(key) => {
@@ -233,6 +242,7 @@ impl Manager {
     /// Stops every driver, and waits until they have stopped, so that nothing of ours is written
     /// once another leads.
     async fn let_go(&mut self) {
+        self.policies.stop();
         for handle in self.led.values() {
             handle.stop();
         }

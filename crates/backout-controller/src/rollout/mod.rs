@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 pub use commands::{COMMAND_PREFIX, annotation, parse_command};
 pub use publish::Publisher;
+pub(crate) use subject::environment;
 pub use subject::{ENVIRONMENT, Subject, SubjectError};
 pub use watched::Listener;
 

@@ -149,7 +149,7 @@ fn policy_of(
 
 /// The environment that this cluster is: the one that the policy's annotation names, or the only
 /// one.
-fn environment(
+pub(crate) fn environment(
     object: &DynamicObject,
     policy: &ReleasePolicy,
     told: &str,

@@ -60,6 +60,12 @@ impl Sort {
         OF_A_SET.into_iter().find(|sort| sort.kind == kind)
     }
 
+    /// The kind of route of this name, if it is one that traffic is moved by.
+    #[must_use]
+    pub fn of_route(kind: &str) -> Option<Self> {
+        ROUTES.into_iter().find(|sort| sort.kind == kind)
+    }
+
     fn resource(self) -> ApiResource {
         let gvk = GroupVersionKind::gvk(self.group, self.version, self.kind);
         ApiResource::from_gvk_with_plural(&gvk, self.plural)
@@ -111,6 +117,9 @@ pub const HELM_RELEASE: Sort =
 /// larger first, and last the Deployment, which says what else there is.
 pub const OF_A_SET: [Sort; 6] =
     [AUTOSCALER, SERVICE, DISRUPTION_BUDGET, CONFIG_MAP, SECRET, DEPLOYMENT];
+
+/// The kinds that move traffic.
+const ROUTES: [Sort; 3] = [HTTP_ROUTE, GRPC_ROUTE, SERVICE];
 
 /// The objects of one namespace.
 #[derive(Clone)]

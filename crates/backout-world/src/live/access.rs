@@ -16,8 +16,13 @@ use crate::prometheus::{self, Access, Auth, Prometheus, Secret};
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The server of measurements; or why there is none.
-pub(super) async fn prometheus(
+/// The server of measurements that a policy names; or why there is none. Secrets that the policy
+/// names are read here.
+///
+/// # Errors
+///
+/// When a Secret or its key is missing or cannot be read, or the address is none.
+pub async fn prometheus(
     client: &Client,
     policy: &ReleasePolicy,
 ) -> Result<Result<Prometheus, String>, Failure> {

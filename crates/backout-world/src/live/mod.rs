@@ -21,6 +21,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::Client;
 
+pub use access::prometheus;
 pub use begin::{BeginError, begin};
 pub use known_good::{KnownGood, PolicyRecord};
 
@@ -86,7 +87,7 @@ impl Live {
         let Setup { client, brief, started, owner, runs_programs } = setup;
         let policy = &brief.policy;
         let namespace = policy.metadata.namespace.as_str();
-        let prometheus = access::prometheus(&client, policy).await?;
+        let prometheus = prometheus(&client, policy).await?;
         let prober = access::prober(&brief)?;
         let arms = Arms {
             namespace: namespace.to_owned(),

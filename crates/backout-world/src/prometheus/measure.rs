@@ -20,7 +20,7 @@ use super::answer::{Answer, Labels, Series};
 use super::client::{Client, Remedy};
 use super::counters::{self, count};
 use super::{explain, histograms};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 /// Queries of a window that are under way at once.
 const AT_ONCE: usize = 4;
@@ -93,6 +93,35 @@ impl Prometheus {
     /// candidate, and of the stable release if only that has no data.
     pub async fn measure(&self, asked: Asked<'_>) -> Vec<SignalMeasured> {
         join_all(asked.signals.iter().map(|signal| self.signal(asked, signal))).await
+    }
+
+    /// Asks every query of a signal for the stable release alone: `None` if all found something,
+    /// or else what found nothing, and why. No data is no error: a workload may have no users.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or a query cannot be answered or counted, with what to do.
+    pub async fn answers(
+        &self,
+        asked: Asked<'_>,
+        signal: &SignalKind<'_>,
+    ) -> Result<Option<String>, Failure> {
+        for (field, query) in signal.queries() {
+            let single = Single::new(asked, query, Arm::Stable);
+            let has_data = match (signal, single.counting()) {
+                (SignalKind::Gauge(..), _) => self.try_levels(&single).await?.is_some(),
+                (_, Ok(Counting::Raw(counter))) => !self.raw(&counter, &single).await?.0.is_empty(),
+                (_, Ok(Counting::Times(_))) => !self.computed(&single).await?.is_empty(),
+                (_, Err(why)) => {
+                    return Err(Failure::new(Kind::Refused, format!("query `{field}`: {why}")));
+                }
+            };
+            // A release without an error has no series of errors.
+            if !has_data && field != "bad" {
+                let nothing: Found<()> = self.noted(&single, Found::of(None)).await;
+                return Ok(nothing.note.map(|why| format!("query `{field}`: {why}")));
+            }
+        }
+        Ok(None)
     }
 
     async fn signal(&self, asked: Asked<'_>, signal: &SignalKind<'_>) -> SignalMeasured {
@@ -255,18 +284,21 @@ impl Prometheus {
     }
 
     async fn levels(&self, single: &Single<'_>) -> Found<Vec<Share>> {
+        match self.try_levels(single).await {
+            Ok(levels) => Found::of(levels),
+            Err(failure) => Found::none(failure.in_full()),
+        }
+    }
+
+    async fn try_levels(&self, single: &Single<'_>) -> Result<Option<Vec<Share>>, Failure> {
         let length = single.asked.window.end.since(single.asked.window.start);
         // Fine enough to see every scrape of usual intervals, at most a few hundred steps.
         let step = (length.as_millis() / 240).clamp(1_000, 15_000);
         let query = format!("max_over_time(({})[{}ms:{step}ms])", single.text, length.as_millis());
-        match self.ask(&query, single.last_instant(), Remedy::Aggregate).await {
-            Ok(answer) => {
-                let values = answer.series.iter().flat_map(|series| &series.samples);
-                let levels: Vec<_> = values.filter_map(|sample| level(sample.value)).collect();
-                Found::of((!levels.is_empty()).then_some(levels))
-            }
-            Err(failure) => Found::none(failure.in_full()),
-        }
+        let answer = self.ask(&query, single.last_instant(), Remedy::Aggregate).await?;
+        let values = answer.series.iter().flat_map(|series| &series.samples);
+        let levels: Vec<_> = values.filter_map(|sample| level(sample.value)).collect();
+        Ok((!levels.is_empty()).then_some(levels))
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Owner {
     pub tool: Tool,
     /// What the tool does by itself, if that could be read.
     pub automation: Option<Automation>,
+    /// Whether the tool was told to leave alone what we move on the object.
+    pub left_alone: bool,
 }
 
 /// Someone else who wrote what we move.
@@ -156,7 +158,10 @@ pub async fn owner(objects: &Objects, object: &Value) -> Result<Owner, Failure> 
     }
     let version = object["apiVersion"].as_str().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let left_alone = found.as_ref().is_some_and(|found| is_left_alone(&tool, found, object))
+        || is_exempt(&tool, object);
     Ok(Owner {
+        left_alone,
         kind: text(&object["kind"]),
         group: version.split_once('/').map_or("", |(group, _)| group).to_owned(),
         name: text(&object["metadata"]["name"]),
@@ -196,6 +201,75 @@ pub fn automation(tool: &Tool, object: &Value) -> Option<Automation> {
         }
         Tool::Helm { .. } | Tool::None => None,
     }
+}
+
+/// Whether the tool's object says that all that we move on this object is left alone.
+#[must_use]
+pub fn is_left_alone(tool: &Tool, found: &Value, object: &Value) -> bool {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    // A rule holds for everything that it does not tell apart.
+    let fits = |value: &Value, is: &Value| match value.as_str() {
+        None | Some("" | "*") => true,
+        wanted => wanted == is.as_str(),
+    };
+    let all = |paths: Vec<&str>, separator: &str| {
+        moved(kind).iter().all(|path| {
+            // Whoever leaves a whole branch alone leaves its parts alone.
+            (1..=path.len()).any(|length| {
+                let prefix = path[..length].join(separator);
+                paths.contains(&format!("{separator}{prefix}").as_str())
+            })
+        })
+    };
+    let texts = |list: &Value| -> Vec<String> {
+        let list = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+        list.map(str::to_owned).collect()
+    };
+    let (name, namespace) = (&object["metadata"]["name"], &object["metadata"]["namespace"]);
+    match tool {
+        Tool::ArgoCd { .. } => {
+            let rules = found["spec"]["ignoreDifferences"].as_array().into_iter().flatten();
+            let rules = rules.filter(|rule| {
+                matches!(rule["kind"].as_str(), Some(is) if is == kind || is == "*")
+                    && matches!(rule["group"].as_str().unwrap_or_default(),
+                        is if is == group || is == "*")
+                    && fits(&rule["name"], name)
+                    && fits(&rule["namespace"], namespace)
+            });
+            rules.into_iter().any(|rule| {
+                let (jq, pointers) =
+                    (texts(&rule["jqPathExpressions"]), texts(&rule["jsonPointers"]));
+                texts(&rule["managedFieldsManagers"]).iter().any(|one| one == names::MANAGER)
+                    || all(jq.iter().map(String::as_str).collect(), ".")
+                    || all(pointers.iter().map(String::as_str).collect(), "/")
+            })
+        }
+        Tool::FluxHelmRelease { .. } => {
+            let rules = found["spec"]["driftDetection"]["ignore"].as_array().into_iter().flatten();
+            let mut rules = rules.filter(|rule| {
+                let target = &rule["target"];
+                fits(&target["kind"], &object["kind"]) && fits(&target["name"], name)
+            });
+            rules.any(|rule| {
+                let paths = texts(&rule["paths"]);
+                all(paths.iter().map(String::as_str).collect(), "/")
+            })
+        }
+        Tool::FluxKustomization { .. } | Tool::Helm { .. } | Tool::None => false,
+    }
+}
+
+/// Whether the object itself tells its tool to leave it alone.
+fn is_exempt(tool: &Tool, object: &Value) -> bool {
+    let says = |key: &str, value: &str| {
+        annotation(object, key).is_some_and(|is| is.eq_ignore_ascii_case(value))
+    };
+    matches!(tool, Tool::FluxKustomization { .. })
+        && (says("kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent")
+            || says("kustomize.toolkit.fluxcd.io/ssa", "Ignore")
+            || says("kustomize.toolkit.fluxcd.io/reconcile", "disabled"))
 }
 
 /// Managers other than ours that wrote what we move on an object of this kind, at this time or

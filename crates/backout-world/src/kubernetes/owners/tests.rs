@@ -13,6 +13,7 @@ fn owner(tool: Tool, automation: Option<Automation>) -> Owner {
         name: "checkout".to_owned(),
         tool,
         automation,
+        left_alone: false,
     }
 }
 
@@ -87,4 +88,36 @@ fn writers_of_what_we_move_are_named() {
     let managers: Vec<&str> = found.iter().map(|writer| writer.manager.as_str()).collect();
     assert_eq!(managers, ["kubectl-edit"]);
     assert_eq!(found[0].field, "spec.rules");
+}
+
+#[test]
+fn what_a_tool_leaves_alone_is_not_undone() {
+    let object = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "checkout", "namespace": "shop"},
+    });
+    let rule = |change: &Value| {
+        let mut rule = json!({"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"});
+        rule.as_object_mut().expect("a mapping").extend(change.as_object().expect("one").clone());
+        json!({"spec": {"ignoreDifferences": [rule]}})
+    };
+    let left = |change: Value| is_left_alone(&argo_cd("shop"), &rule(&change), &object);
+    assert!(left(json!({"jqPathExpressions": [".spec.rules"]})));
+    assert!(left(json!({"jsonPointers": ["/spec"], "name": "checkout"})));
+    assert!(left(json!({"managedFieldsManagers": ["backout"]})));
+    assert!(!left(json!({"jqPathExpressions": [".spec.rules"], "name": "another"})));
+    assert!(!left(json!({"jqPathExpressions": [".spec.rules"], "group": "apps"})));
+    assert!(!left(json!({"jqPathExpressions": [".spec.hostnames"]})));
+    assert!(!left(json!({"managedFieldsManagers": ["kubectl"]})));
+    let helm = Tool::FluxHelmRelease { namespace: "flux".to_owned(), name: "shop".to_owned() };
+    let ignores = |path: &str| {
+        json!({"spec": {"driftDetection": {"ignore": [
+            {"paths": [path], "target": {"kind": "HTTPRoute"}}]}}})
+    };
+    assert!(is_left_alone(&helm, &ignores("/spec/rules"), &object));
+    assert!(!is_left_alone(&helm, &ignores("/spec/hostnames"), &object));
+    let heals = Automation { self_heal: true, prune: false, suspended: false };
+    let told = Owner { left_alone: true, ..owner(argo_cd("shop"), Some(heals)) };
+    assert!(!told.undoes() && told.warning().is_none());
+    assert!(owner(argo_cd("shop"), None).warning().is_some(), "what could not be read may undo");
 }

@@ -6,7 +6,13 @@ impl Owner {
     /// Whether a tool is known to undo what we move, by itself.
     #[must_use]
     pub fn undoes(&self) -> bool {
-        self.automation.is_some_and(|automation| automation.self_heal)
+        !self.left_alone && self.automation.is_some_and(|automation| automation.self_heal)
+    }
+
+    /// What may undo a way back, in words; `None` if no tool does, or it was told not to.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        (self.tool != Tool::None && !self.left_alone).then(|| self.in_words())
     }
 
     /// What would undo what we move on the object, and exactly what to write where so that it

@@ -258,6 +258,18 @@ async fn fifty_thousand_series_are_refused_quickly() {
     assert!(note.contains("more than 10000 series"), "{note}");
     assert!(note.contains("narrow the selector") && !note.contains("aggregate"), "{note}");
 
+    // The same is told of the release that serves, before anything is rolled out.
+    let mut signal = counted(many);
+    signal["name"] = json!("tested");
+    let signal: Signal = serde_json::from_value(signal).expect("a signal");
+    let kinds = [signal.kind().expect("its fields agree")];
+    let arms = PerArm { stable: "web-cand".to_owned(), candidate: "none".to_owned() };
+    let run_start = window().start;
+    let asked =
+        Asked { signals: &kinds, arms: &arms, namespace: "shop", window: window(), run_start };
+    let failure = prometheus.answers(asked, &kinds[0]).await.expect_err("there are too many");
+    assert!(failure.in_full().contains("more than 10000 series; narrow"), "{failure}");
+
     // Where the server sums, that is what helps.
     let each = "increase(many_total{release=\"$release\"}[$window]) > 0";
     let note = measured(&prometheus, "web-cand", counted(each)).await.note.expect("told");
