@@ -15,7 +15,14 @@ use backout_e2e::programs::Programs;
 use backout_e2e::scenarios::shop::playground;
 use backout_e2e::scenarios::{self, ADAPTERS, SCENARIOS, Scenario};
 use clap::{Parser, Subcommand};
+use futures::StreamExt as _;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Scenarios that run at once. Each is a cluster of its own, of about a gigabyte.
+const AT_ONCE: usize = 3;
+
+/// Scenarios that measure times, or keep the machine busy themselves.
+const ALONE: &[&str] = &["errors-at-five-percent", ADAPTERS];
 
 #[derive(Parser)]
 #[command(about = "A real cluster for tests")]
@@ -89,7 +96,7 @@ async fn until_told() -> Result<()> {
     Ok(())
 }
 
-/// Runs scenarios one after another, each in namespaces of its own.
+/// Runs scenarios, a few at a time: they mostly wait.
 async fn run_all(names: &[String]) -> Result<()> {
     let chosen: Vec<Scenario> = if names.is_empty() {
         SCENARIOS.to_vec()
@@ -98,33 +105,44 @@ async fn run_all(names: &[String]) -> Result<()> {
     };
     Tools::prepare()?;
     let programs = Programs::build(chosen.iter().any(|(name, _)| *name == ADAPTERS))?;
+    let (alone, together): (Vec<_>, Vec<_>) =
+        chosen.into_iter().partition(|(name, _)| ALONE.contains(name));
     let mut count = Count::default();
-    let mut failed = 0_u32;
-    for (name, _) in chosen {
-        let folder = tempfile::tempdir().context("cannot make a folder")?;
-        let output = folder.path().join("scenario.log");
-        let log = std::fs::File::create(&output).context("cannot make a log")?;
-        let words: [OsString; 3] = ["inside".into(), folder.path().into(), name.into()];
-        let mut command = isolation::command(&words)?;
-        programs.pass_to(&mut command)?;
-        command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
-        let began = Instant::now();
-        let status = command.status().await.context("cannot start setpriv and unshare")?;
-        let took = began.elapsed().as_secs_f64();
-        let told = std::fs::read(&output).unwrap_or_default();
-        count = count.and(Count::of_output(&String::from_utf8_lossy(&told)));
-        if status.success() {
-            count.passed += 1;
-            println!("ok     {name} ({took:.1} s)");
-        } else {
-            failed += 1;
-            count.failed += 1;
-            println!("FAILED {name} ({took:.1} s); logs: {}", folder.keep().display());
-            println!("{}", tail(&output));
+    for (few, at_once) in [(together, AT_ONCE), (alone, 1)] {
+        let running = few.into_iter().map(|(name, _)| run_one(name, &programs));
+        let mut running = futures::stream::iter(running).buffer_unordered(at_once);
+        while let Some(counted) = running.next().await {
+            count = count.and(counted?);
         }
     }
+    let failed = count.failed;
     println!("{count}");
     if failed > 0 { bail!("{failed} scenarios failed") } else { Ok(()) }
+}
+
+/// Runs one scenario in namespaces of its own, and says how it went.
+async fn run_one(name: &str, programs: &Programs) -> Result<Count> {
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let output = folder.path().join("scenario.log");
+    let log = std::fs::File::create(&output).context("cannot make a log")?;
+    let words: [OsString; 3] = ["inside".into(), folder.path().into(), name.into()];
+    let mut command = isolation::command(&words)?;
+    programs.pass_to(&mut command)?;
+    command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+    let began = Instant::now();
+    let status = command.status().await.context("cannot start setpriv and unshare")?;
+    let took = began.elapsed().as_secs_f64();
+    let told = std::fs::read(&output).unwrap_or_default();
+    let mut count = Count::of_output(&String::from_utf8_lossy(&told));
+    if status.success() {
+        count.passed += 1;
+        println!("ok     {name} ({took:.1} s)");
+    } else {
+        count.failed += 1;
+        println!("FAILED {name} ({took:.1} s); logs: {}", folder.keep().display());
+        println!("{}", tail(&output));
+    }
+    Ok(count)
 }
 
 async fn inside(directory: &Path, scenario: Option<&str>) -> Result<()> {
