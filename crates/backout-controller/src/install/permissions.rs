@@ -137,6 +137,18 @@ const VIEWER: &[Rule] = &[
     },
     Rule { groups: &[""], resources: &["pods", "services"], verbs: READ, why: "check" },
     Rule {
+        groups: &[""],
+        resources: &["configmaps"],
+        verbs: &["get"],
+        why: "the state of a run, and its journal",
+    },
+    Rule {
+        groups: &["coordination.k8s.io"],
+        resources: &["leases"],
+        verbs: &["get"],
+        why: "who leads",
+    },
+    Rule {
         groups: &["discovery.k8s.io"],
         resources: &["endpointslices"],
         verbs: READ,

@@ -87,11 +87,17 @@ async fn lead_or_follow(
     let name = release.metadata.name.as_str();
     let mut stop = stopped()?;
     let held = lead::held_by(client.clone(), &arguments.controller_namespace, LEASE).await;
-    let controller = held.unwrap_or_else(|failure| {
-        let told = failure.in_full();
-        terminal.complain(&format!("note: cannot tell whether a controller runs: {told}\n"));
-        None
-    });
+    // Who cannot tell must not lead beside a controller.
+    let controller = held.map_err(|failure| {
+        let namespace = &arguments.controller_namespace;
+        Failure::cluster(
+            format!("cannot tell whether a controller runs: {}", failure.message),
+            format!(
+                "bind `backout-viewer` in namespace {namespace}, or name the controller's with \
+                 `--controller-namespace`"
+            ),
+        )
+    })?;
     let follow = Follow { cluster, name, timeout: arguments.timeout_s.map(Duration::from_secs) };
     if let Some(holder) = controller {
         terminal.complain(&format!("release {name}: the controller {holder} leads\n"));
