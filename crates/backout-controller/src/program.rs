@@ -10,11 +10,11 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::sync::watch;
 
-use crate::events::{Outbox, Sender, told};
+use crate::events::{Outbox, Sender, Told, told};
 use crate::figures::Figures;
 use crate::lead::{LEASE, Leadership};
 use crate::manager::due::Key;
-use crate::manager::{Index, Manager, Scope, Tell};
+use crate::manager::{Index, Manager, Say, Scope, Tell};
 use crate::resources::{GROUP, VERSION};
 use crate::rollout::Options;
 use crate::serve::{self, Health, Metrics};
@@ -60,8 +60,9 @@ pub async fn run(
     tracing::info!(identity = leadership.identity(), %address, "started");
 
     let index = Index::watch(&client, &scope);
-    let tell = teller(outbox, Arc::clone(&metrics));
-    let mut manager = Manager::new(client, index, options, tell);
+    let tell = teller(outbox.clone(), Arc::clone(&metrics));
+    let say: Say = Arc::new(move |key: &Key, told: Told| outbox.tell(reference(key), told));
+    let mut manager = Manager::new(client, index, options, tell, say);
     work(&mut manager, &leadership, &health, &metrics, &mut stop).await;
 
     tracing::info!("handing over");
@@ -122,15 +123,19 @@ fn teller(outbox: Outbox, metrics: Arc<Metrics>) -> Tell {
         for entry in entries {
             figures.count(key, entry, &metrics);
             if let Some(told) = told(&entry.event) {
-                let release = ObjectReference {
-                    api_version: Some(format!("{GROUP}/{VERSION}")),
-                    kind: Some("Release".to_owned()),
-                    namespace: Some(key.namespace.clone()),
-                    name: Some(key.name.clone()),
-                    ..ObjectReference::default()
-                };
-                outbox.tell(release, told);
+                outbox.tell(reference(key), told);
             }
         }
     })
+}
+
+/// A Release as events name it.
+fn reference(key: &Key) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/{VERSION}")),
+        kind: Some("Release".to_owned()),
+        namespace: Some(key.namespace.clone()),
+        name: Some(key.name.clone()),
+        ..ObjectReference::default()
+    }
 }

@@ -56,6 +56,13 @@ pub fn told(event: &Event) -> Option<Told> {
     Some(Told { reason, warning, note: shortened(note) })
 }
 
+/// That someone may undo a way back, told at the beginning of a rollout, while there is time to
+/// prevent it.
+#[must_use]
+pub fn owner_may_undo(who: &str) -> Told {
+    Told { reason: "OwnerMayUndo", warning: true, note: shortened(who.to_owned()) }
+}
+
 fn ended(outcome: &Outcome) -> (&'static str, bool, String) {
     let told = outcome.to_string();
     match outcome {

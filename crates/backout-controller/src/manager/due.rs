@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use crate::rollout::COMMAND_PREFIX;
+use crate::rollout::{COMMAND_PREFIX, FINALIZER};
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,8 @@ pub struct ReleaseView {
     pub leaving: bool,
     /// Its way back failed, and a person commands to try it again.
     pub retried: bool,
+    /// Our finalizer keeps it until its set serves nobody.
+    pub held: bool,
 }
 
 impl ReleaseView {
@@ -80,6 +82,7 @@ impl ReleaseView {
                     .iter()
                     .flatten()
                     .any(|(key, _)| key.starts_with(COMMAND_PREFIX)),
+            held: object.metadata.finalizers.iter().flatten().any(|held| held == FINALIZER),
         }
     }
 }
@@ -91,11 +94,16 @@ pub enum Task {
     Lead(Key),
     /// Seal this promoted release: another one waits.
     Seal(Key),
+    /// Go back from this release: it is being deleted while users may be on it.
+    GiveUp(Key),
+    /// Find out whether this release, which is being deleted, may go.
+    Leave(Key),
 }
 
 /// What is to be done now. Of the releases of one workload one at a time is on its way, the oldest
-/// first; the workloads are those that have a policy. A release that is promoted and only keeps
-/// the previous one ready makes room for the next.
+/// first; the workloads are those that have a policy. What began goes on without one: it carries
+/// everything that it needs. A release that is promoted and only keeps the previous one ready makes
+/// room for the next.
 #[must_use]
 pub fn due(
     workloads: &BTreeSet<(String, String)>,
@@ -109,18 +117,16 @@ pub fn due(
     }
     let mut tasks = Vec::new();
     for ((namespace, workload), mut unfinished) in waiting {
-        if !workloads.contains(&(namespace.to_owned(), workload.to_owned())) {
-            continue;
-        }
+        let has_policy = workloads.contains(&(namespace.to_owned(), workload.to_owned()));
         unfinished.sort_by(|a, b| {
             (!a.begun, &a.created, &a.key.name).cmp(&(!b.begun, &b.created, &b.key.name))
         });
         let on_its_way = unfinished.iter().find(|release| led.contains(&release.key));
-        let next = unfinished.iter().find(|release| release.begun || !release.leaving);
-        match (on_its_way, next) {
+        let may = |release: &&&ReleaseView| release.begun || (has_policy && !release.leaving);
+        match (on_its_way, unfinished.iter().find(may)) {
             (Some(current), _) => {
                 let follows = unfinished.iter().any(|release| {
-                    release.key != current.key && !release.begun && !release.leaving
+                    has_policy && release.key != current.key && !release.begun && !release.leaving
                 });
                 if current.promoted && follows {
                     tasks.push(Task::Seal(current.key.clone()));
@@ -130,7 +136,75 @@ pub fn due(
             (None, None) => {}
         }
     }
+    tasks.extend(releases.iter().filter_map(|release| departing(release, led)));
     tasks
+}
+
+/// What becomes of a release that is being deleted while it is ours to hold.
+fn departing(release: &ReleaseView, led: &BTreeSet<Key>) -> Option<Task> {
+    if !release.leaving || !release.held {
+        return None;
+    }
+    let key = release.key.clone();
+    match (led.contains(&release.key), release.begun && !release.ended) {
+        // Users are on a promoted release, and nobody asked for them to be moved.
+        (_, true) if release.promoted => Some(Task::Leave(key)),
+        (true, _) => Some(Task::GiveUp(key)),
+        // It has to be led before it can be given up.
+        (false, true) => None,
+        (false, false) => Some(Task::Leave(key)),
+    }
+}
+
+/// What is known of a release that is being deleted, whose rollout is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaving {
+    /// Replicas that its set asks for; `None` if it has no set.
+    pub replicas: Option<u32>,
+    /// Names of the sets that the workload's policies have as stable.
+    pub stable: Vec<String>,
+    /// Name of its own set.
+    pub set: String,
+    /// Share of the workload's users that its set has, in percent; `None` if no policy says where
+    /// to look.
+    pub share: Option<u32>,
+}
+
+/// Whether a release may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It stays: users would be without the set that serves them. The reason in words.
+    Stays(String),
+    /// Its set goes first.
+    WithSet,
+    /// There is nothing of it.
+    Free,
+}
+
+/// Whether a release that is being deleted may go.
+#[must_use]
+pub fn departure(leaving: &Leaving) -> Departure {
+    let set = &leaving.set;
+    let Some(replicas) = leaving.replicas else { return Departure::Free };
+    if leaving.stable.contains(set) {
+        return Departure::Stays(format!(
+            "its set {set} serves as the stable release; release another one, or give the workload \
+             back with `backout detach`"
+        ));
+    }
+    match leaving.share {
+        Some(0) => Departure::WithSet,
+        Some(share) => Departure::Stays(format!(
+            "its set {set} has {share}% of the users; release another one, or give the workload \
+             back with `backout detach`"
+        )),
+        // Without replicas it serves nobody, wherever the route leads.
+        None if replicas == 0 => Departure::WithSet,
+        None => Departure::Stays(format!(
+            "its set {set} runs {replicas} replicas, and no policy says whether users are on it; \
+             apply the policy of the workload again, or scale Deployment {set} to 0"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +225,7 @@ mod tests {
             ended: false,
             leaving: false,
             retried: false,
+            held: false,
         }
     }
 
@@ -211,5 +286,49 @@ mod tests {
         let begun = ReleaseView { begun: true, ..leaving };
         let tasks = due(&workloads(), &[begun], &BTreeSet::new());
         assert_eq!(tasks, [Task::Lead(key("a"))]);
+    }
+
+    #[test]
+    fn what_began_goes_on_without_a_policy() {
+        let begun = ReleaseView { begun: true, ..release("a", 1) };
+        let tasks = due(&BTreeSet::new(), &[begun, release("b", 2)], &BTreeSet::new());
+        assert_eq!(tasks, [Task::Lead(key("a"))]);
+    }
+
+    #[test]
+    fn a_release_that_is_deleted_goes_back_before_it_goes() {
+        let leaving = ReleaseView { leaving: true, held: true, ..release("a", 1) };
+        let begun = ReleaseView { begun: true, ..leaving.clone() };
+        let led = [key("a")].into();
+        let of = |release: &ReleaseView, led: &BTreeSet<Key>| {
+            due(&workloads(), std::slice::from_ref(release), led)
+        };
+        assert_eq!(of(&begun, &BTreeSet::new()), [Task::Lead(key("a"))]);
+        assert_eq!(of(&begun, &led), [Task::GiveUp(key("a"))]);
+        let promoted = ReleaseView { promoted: true, ..begun.clone() };
+        assert_eq!(of(&promoted, &led), [Task::Leave(key("a"))]);
+        let ended = ReleaseView { ended: true, ..begun };
+        assert_eq!(of(&ended, &BTreeSet::new()), [Task::Leave(key("a"))]);
+        assert_eq!(of(&leaving, &BTreeSet::new()), [Task::Leave(key("a"))]);
+        let free = ReleaseView { held: false, ..ended };
+        assert_eq!(of(&free, &BTreeSet::new()), []);
+    }
+
+    #[test]
+    fn a_set_that_serves_stays() {
+        let set = "checkout-1".to_owned();
+        let leaving = Leaving { replicas: Some(3), set: set.clone(), ..Leaving::default() };
+        let stays = |leaving: &Leaving, why: &str| match departure(leaving) {
+            Departure::Stays(told) => assert!(told.contains(why), "{told}"),
+            other => panic!("{other:?}"),
+        };
+        stays(&leaving, "no policy says");
+        stays(&Leaving { stable: vec![set], share: Some(0), ..leaving.clone() }, "stable release");
+        stays(&Leaving { share: Some(5), ..leaving.clone() }, "5% of the users");
+        let kept = Leaving { share: Some(0), ..leaving.clone() };
+        assert_eq!(departure(&kept), Departure::WithSet);
+        let idle = Leaving { replicas: Some(0), ..leaving.clone() };
+        assert_eq!(departure(&idle), Departure::WithSet);
+        assert_eq!(departure(&Leaving { replicas: None, ..leaving }), Departure::Free);
     }
 }

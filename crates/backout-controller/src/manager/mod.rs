@@ -3,6 +3,7 @@
 
 pub mod due;
 mod index;
+mod leaving;
 mod policies;
 pub mod surplus;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use backout_core::machine::Command;
 use backout_world::driver::{Ended, Handle};
+use backout_world::failure::Failure;
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
@@ -20,14 +22,19 @@ use tokio::time::Instant;
 
 use self::due::{Key, Task, due};
 pub use self::index::{Index, Scope};
+use self::leaving::Left;
 use self::policies::Policies;
 use crate::api;
+use crate::events::{Told, owner_may_undo};
 use crate::lead;
 use crate::resources::Resource;
 use crate::rollout::{self, LeadError, Led, Listener, Options, Rollout};
 
 /// Shortest time between two looks at what is due.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// Time between two looks at a release that is being deleted and stays.
+const LEAVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Longest time between two looks, even if nothing seems to have changed.
 const RESYNC: Duration = Duration::from_secs(30);
@@ -41,12 +48,16 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Hears what was stored of each rollout.
 pub type Tell = Arc<dyn Fn(&Key, &[backout_core::journal::Entry]) + Send + Sync>;
 
+/// Says something about a release, for people.
+pub type Say = Arc<dyn Fn(&Key, Told) + Send + Sync>;
+
 /// Leads rollouts.
 pub struct Manager {
     client: Client,
     index: Index,
     options: Options,
     tell: Tell,
+    say: Say,
     led: BTreeMap<Key, Handle>,
     /// Rollouts that could not be led: how often, and when to try again.
     pauses: BTreeMap<Key, (u32, Instant)>,
@@ -54,6 +65,8 @@ pub struct Manager {
     /// Rollouts that are being begun.
     beginning: BTreeSet<Key>,
     policies: Policies,
+    /// Releases that are being deleted: when to look at them again.
+    leaving: BTreeMap<Key, Instant>,
 }
 
 impl std::fmt::Debug for Manager {
@@ -68,18 +81,22 @@ enum Outcome {
     /// Someone else leads it.
     LedElsewhere(String),
     Ended(Ended),
+    /// It is being deleted.
+    Left(Result<Left, Failure>),
 }
 
 impl Manager {
     /// A manager of everything that the index holds.
     #[must_use]
-    pub fn new(client: Client, index: Index, options: Options, tell: Tell) -> Self {
+    pub fn new(client: Client, index: Index, options: Options, tell: Tell, say: Say) -> Self {
         Self {
             policies: Policies::new(client.clone(), options.runs_programs),
             client,
             index,
             options,
             tell,
+            say,
+            leaving: BTreeMap::new(),
             led: BTreeMap::new(),
             pauses: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -132,6 +149,7 @@ impl Manager {
             self.policies.look(&self.index.policies(), &releases);
         }
         let tasks = due(&self.index.workloads(), &releases, &led);
+        self.leaving.retain(|key, _| releases.iter().any(|release| release.key == *key));
         for task in tasks {
             match task {
                 Task::Lead(key) => {
@@ -139,17 +157,31 @@ impl Manager {
                         self.begin(key);
                     }
                 }
-                Task::Seal(key) => {
-                    let Some(handle) = self.led.get(&key).cloned() else { continue };
-                    tokio::spawn(async move {
-                        // Asked again at the next look if it was too early; taken once by its id.
-                        if let Err(why) = handle.command("seal-for-next", Command::Seal).await {
-                            tracing::debug!(release = %key, why, "not sealed yet");
-                        }
-                    });
+                // Asked again at the next look if it was too early; taken once by its id.
+                Task::Seal(key) => self.command(&key, "seal-for-next", Command::Seal),
+                Task::GiveUp(key) => self.command(&key, "deleted", Command::Abort),
+                Task::Leave(key) => {
+                    if self.leaving.get(&key).is_none_or(|at| *at <= now) {
+                        self.leaving.insert(key.clone(), now + LEAVE_EVERY);
+                        let client = self.client.clone();
+                        self.tasks.spawn(async move {
+                            let left = leaving::leave(&client, &key).await;
+                            (key, Outcome::Left(left))
+                        });
+                    }
                 }
             }
         }
+    }
+
+    /// Gives a rollout that is led a command of ours.
+    fn command(&self, key: &Key, id: &'static str, command: Command) {
+        let (Some(handle), key) = (self.led.get(key).cloned(), key.clone()) else { return };
+        tokio::spawn(async move {
+            if let Err(why) = handle.command(id, command).await {
+                tracing::debug!(release = %key, id, why, "command not taken");
+            }
+        });
     }
 
     fn begin(&mut self, key: Key) {
@@ -178,7 +210,9 @@ impl Manager {
                 return;
             }
         };
-        self.beginning.remove(&key);
+        if !matches!(outcome, Outcome::Left(_)) {
+            self.beginning.remove(&key);
+        }
         match outcome {
             Outcome::Begun(Ok(Led::Running(rollout))) => self.running(key, rollout),
             Outcome::Begun(Ok(Led::Over(_))) => {}
@@ -187,6 +221,16 @@ impl Manager {
                 self.pauses.insert(key, (0, Instant::now() + Duration::from_secs(5)));
             }
             Outcome::Begun(Err(error)) => self.not_led(key, error),
+            Outcome::Left(Ok(Left::Gone | Left::Stays)) => {}
+            Outcome::Left(Ok(Left::ToBeLed)) => {
+                let is_led = self.led.contains_key(&key) || self.beginning.contains(&key);
+                if !is_led {
+                    self.begin(key);
+                }
+            }
+            Outcome::Left(Err(failure)) => {
+                tracing::warn!(release = %key, failure = failure.in_full(), "release not let go");
+            }
             Outcome::Ended(ended) => {
                 self.led.remove(&key);
                 match ended {
@@ -211,7 +255,10 @@ impl Manager {
     fn running(&mut self, key: Key, rollout: Rollout) {
         tracing::info!(release = %key, "rollout led");
         self.pauses.remove(&key);
-        let Rollout { handle, ended } = rollout;
+        let Rollout { handle, ended, undone_by } = rollout;
+        for who in &undone_by {
+            (self.say)(&key, owner_may_undo(who));
+        }
         let ended_key = key.clone();
         self.tasks.spawn(async move {
             let ended = ended.await.unwrap_or(Ended::Stopped);
@@ -262,6 +309,7 @@ impl Manager {
         self.led.clear();
         self.beginning.clear();
         self.pauses.clear();
+        self.leaving.clear();
     }
 }
 
@@ -272,11 +320,7 @@ pub fn claim(release: &str) -> String {
 }
 
 /// Says in the status why a rollout is not led. What cannot be helped ends it.
-async fn stalled(
-    objects: &api::Objects,
-    name: &str,
-    error: &LeadError,
-) -> Result<(), backout_world::failure::Failure> {
+async fn stalled(objects: &api::Objects, name: &str, error: &LeadError) -> Result<(), Failure> {
     let object = objects.need(name).await?;
     let status = crate::status::not_led(
         &rollout::status_of(&object),

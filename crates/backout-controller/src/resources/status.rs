@@ -154,6 +154,9 @@ pub struct ReleaseStatus {
     /// Who runs the rollout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
+    /// What would undo a way back, and what to write where so that it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undone_by: Vec<String>,
     /// What was seen of each signal.
     pub signals: Vec<SignalStatus>,
     /// Commands of people, newest last.

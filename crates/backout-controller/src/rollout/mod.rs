@@ -1,5 +1,6 @@
 //! One rollout in a cluster: from its objects to a driver, with its status and its commands.
 
+mod beginning;
 mod commands;
 mod publish;
 mod subject;
@@ -19,6 +20,8 @@ use jiff::Timestamp;
 use kube::Client;
 use tokio::task::JoinHandle;
 
+pub use beginning::FINALIZER;
+pub(crate) use beginning::let_go;
 pub use commands::{COMMAND_PREFIX, annotation, parse_command};
 pub use publish::Publisher;
 pub(crate) use subject::environment;
@@ -79,6 +82,8 @@ pub struct Rollout {
     pub handle: Handle,
     /// Ends when the driver has ended, and its last state is published.
     pub ended: JoinHandle<Ended>,
+    /// Who would undo a way back, in words; only of a rollout that begins.
+    pub undone_by: Vec<String>,
 }
 
 /// What became of an attempt to lead.
@@ -127,10 +132,18 @@ pub async fn lead(
         owner,
         runs_programs: options.runs_programs,
     };
+    let policy = Arc::clone(&setup.brief.policy);
     let world = Arc::new(Live::new(setup).await?);
+    let mut undone_by = Vec::new();
     let start = match kept {
         Some(kept) => Start::Resumed(Box::new(kept)),
-        None => live::begin(&world, started).await?,
+        None => {
+            let start = live::begin(&world, started).await?;
+            undone_by = beginning::undone_by(client, &policy).await;
+            publisher.note_owners(&undone_by).await;
+            beginning::hold(client, namespace, release).await?;
+            start
+        }
     };
     let store = watched::WatchedStore::new(store, listener);
     let (handle, task) =
@@ -148,11 +161,11 @@ pub async fn lead(
         let _ = publishing.await;
         ended
     });
-    Ok(Led::Running(Rollout { handle, ended }))
+    Ok(Led::Running(Rollout { handle, ended, undone_by }))
 }
 
 /// Nothing more happens, unless a way back that failed is tried again by a person.
-fn is_over(state: &State) -> bool {
+pub(crate) fn is_over(state: &State) -> bool {
     state.phase == Phase::Ended && state.pending.is_empty()
 }
 

@@ -72,6 +72,11 @@ impl Publisher {
         &self.objects
     }
 
+    /// Notes who would undo a way back; it is published with the next state.
+    pub(super) async fn note_owners(&self, undone_by: &[String]) {
+        undone_by.clone_into(&mut self.last.lock().await.undone_by);
+    }
+
     /// Publishes a state.
     ///
     /// # Errors

@@ -61,6 +61,7 @@ pub fn release_status(
             .then(|| previous.ended_at.clone().unwrap_or_else(|| clock(state.last_step))),
         driver: previous.driver.clone(),
         signals: signals(state),
+        undone_by: previous.undone_by.clone(),
         last_commands: previous.last_commands.clone(),
     }
 }

@@ -215,8 +215,9 @@ fn object(document: &Value) -> Arc<DynamicObject> {
 #[tokio::test]
 async fn what_the_policy_itself_gets_wrong_is_told_at_once() {
     let mut document = policy("shop", NOWHERE);
-    document["spec"]["environments"][1] =
-        json!({ "name": "staging", "config": { "chart": "deploy/chart" } });
+    let mut environments = document["spec"]["environments"].as_array().cloned().unwrap_or_default();
+    environments.push(json!({ "name": "staging", "config": { "chart": "deploy/chart" } }));
+    document["spec"]["environments"] = json!(environments);
     document["spec"]["gates"] =
         json!([{ "artifactDigest": {} }, { "smokeTest": { "run": ["a"] } }]);
     document["spec"].as_object_mut().expect("a mapping").remove("metrics");
@@ -257,6 +258,7 @@ fn a_release_on_its_way_is_named_until_it_is_promoted() {
         promoted: false,
         ended: false,
         leaving: false,
+        held: false,
     };
     let basis_of = |release| basis(&policies[0], &policies, &[release]);
     let active = basis_of(release.clone());
