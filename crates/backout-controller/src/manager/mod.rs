@@ -127,8 +127,11 @@ impl Manager {
         while *leads.borrow_and_update() {
             beat(self.led.len(), self.index.is_complete());
             self.look();
-            let next = self.pauses.values().map(|(_, at)| *at).min();
-            let wake = next.unwrap_or_else(|| Instant::now() + RESYNC).min(Instant::now() + RESYNC);
+            let now = Instant::now();
+            let pauses = self.pauses.values().map(|(_, at)| *at);
+            // What is due already is being done, or waits for something else than time.
+            let next = pauses.chain(self.leaving.values().copied()).filter(|at| *at > now).min();
+            let wake = next.unwrap_or(now + RESYNC).min(now + RESYNC);
             tokio::select! {
                 changed = leads.changed() => if changed.is_err() { break },
                 Some(done) = self.tasks.join_next() => self.done(done),

@@ -22,7 +22,7 @@ const TRIES: u32 = 4;
 /// # Errors
 ///
 /// If there is no such Release any more, it is being deleted, or may not be changed.
-pub(super) async fn hold(client: &Client, namespace: &str, name: &str) -> Result<(), Failure> {
+pub(crate) async fn hold(client: &Client, namespace: &str, name: &str) -> Result<(), Failure> {
     finalizers(client, namespace, name, |held, is_leaving| {
         if is_leaving {
             let message = format!("Release {namespace}/{name} is being deleted");

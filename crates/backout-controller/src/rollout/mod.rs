@@ -21,7 +21,7 @@ use kube::Client;
 use tokio::task::JoinHandle;
 
 pub use beginning::FINALIZER;
-pub(crate) use beginning::let_go;
+pub(crate) use beginning::{hold, let_go};
 pub use commands::{COMMAND_PREFIX, annotation, parse_command};
 pub use publish::Publisher;
 pub(crate) use subject::environment;
@@ -141,7 +141,7 @@ pub async fn lead(
             let start = live::begin(&world, started).await?;
             undone_by = beginning::undone_by(client, &policy).await;
             publisher.note_owners(&undone_by).await;
-            beginning::hold(client, namespace, release).await?;
+            hold(client, namespace, release).await?;
             start
         }
     };

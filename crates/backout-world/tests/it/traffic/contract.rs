@@ -24,6 +24,8 @@ pub(super) async fn holds(name: &str, case: Case) {
     bench.fresh().await;
     a_changed_object_is_refused(&bench).await;
     bench.fresh().await;
+    who_wrote_it_is_told(&bench).await;
+    bench.fresh().await;
     a_third_set_is_never_zero(&bench).await;
     bench.fresh().await;
     settling_moves_nothing(&bench).await;
@@ -137,6 +139,22 @@ async fn a_changed_object_is_refused(bench: &Bench) {
     mended.expect("the way back is always open");
     assert_eq!(bench.shown(&bench.arms).await.candidate_weight, Weight::ZERO);
     assert_eq!((bench.case.shows)(&bench.spec().await), Some(0));
+}
+
+/// Someone gives users back to the stable set behind our back: it is read as it is, with who did it.
+async fn who_wrote_it_is_told(bench: &Bench) {
+    bench.adopted().await;
+    let none = bench.spec().await;
+    bench.write(bench.case.weights[0]).await;
+    let some = bench.spec().await;
+    if bench.case.route["by"] == "replicas" {
+        // The numbers of replicas tell the share, and they are not the route's.
+        return;
+    }
+    bench.someone_writes(merge(&some, &none)).await;
+    let facts = bench.shown(&bench.arms).await;
+    assert_eq!(facts.candidate_weight, Weight::ZERO);
+    assert_eq!(facts.written_by, SOMEONE, "the engine tells people who it was");
 }
 
 async fn a_third_set_is_never_zero(bench: &Bench) {

@@ -1,6 +1,9 @@
 //! Releases that are being deleted. Their set would go with them, so that one whose rollout began
 //! is held by a finalizer until its set serves nobody.
 
+#[cfg(test)]
+mod tests;
+
 use backout_core::machine::Precondition;
 use backout_core::plan::ScalePurpose;
 use backout_world::driver::Store as _;
