@@ -93,7 +93,7 @@ fn what_is_missing_stalls_and_says_what_to_do() {
     for (about, failure, word, told) in [
         (About::Deployment, deployment, "MissingDeployment", "Deployment shop/a does not exist"),
         (About::Route, route, "MissingRoute", "HTTPRoute shop/a does not exist"),
-        (About::Prometheus, secret, "MissingObject", "Secret shop/token does not exist"),
+        (About::Prometheus, secret, "MissingSecret", "Secret shop/token does not exist"),
         (About::Route, unknown, "MissingResourceDefinition", "; install the resource definition"),
         (About::Deployment, forbidden, "MissingPermission", "; grant the permission"),
     ] {

@@ -57,7 +57,7 @@ const POLICIES: [Variant; 20] = [
     (
         "a signal of two kinds",
         |spec| spec["signals"][0]["gauge"] = json!("up"),
-        "exactly one of `ratio`, `quantile` and `gauge`",
+        "exactly one of `ratio`, `quantile`, `gauge` and `preset`",
     ),
     (
         "an empty query",
