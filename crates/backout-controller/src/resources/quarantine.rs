@@ -16,4 +16,7 @@ pub struct QuarantineSpec {
     /// The release that it was found in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Name>,
+    /// When it was found, RFC 3339, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }

@@ -10,6 +10,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::cluster::{api as api_of, apply, client, define, namespace};
+use crate::manager::{Index, Manager, Scope};
+use crate::rollout::Options;
 
 /// A policy that a rollout could begin with, measured at this address.
 fn policy(namespace: &str, prometheus: &str) -> Value {
@@ -203,6 +205,57 @@ async fn acting_as(user: &str) -> Client {
         Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("the kubeconfig fits");
     config.auth_info.impersonate = Some(user.to_owned());
     Client::try_from(config).expect("a client")
+}
+
+#[tokio::test]
+async fn whoever_leads_looks_at_policies_and_lets_releases_go() {
+    let Some((client, namespace)) = place("policy-leader").await else { return };
+    let document = policy(&namespace, NOWHERE);
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let release = json!({
+        "apiVersion": "backout.dev/v1alpha1", "kind": "Release",
+        "metadata": { "name": "checkout-1", "namespace": namespace,
+            "finalizers": [crate::rollout::FINALIZER] },
+        "spec": { "workload": "checkout", "version": "1",
+            "images": [{ "name": "api", "repository": "registry.example/checkout", "tag": "1",
+                "digest": digest }],
+            "config": { "revision": "0123456789abcdef0123456789abcdef01234567",
+                "chartVersion": "1.0.0" },
+            "context": { "gitSha": "89abcdef0123456789abcdef0123456789abcdef", "gitRef": "main",
+                "repository": "shop/checkout", "buildNumber": 7,
+                "builtAt": "2026-01-01T00:00:00Z" } },
+    });
+    for document in [&document, &release] {
+        apply(&client, document).await.expect("it can be applied");
+    }
+    let releases = api_of(&client, &release);
+    let parameters = kube::api::DeleteParams::default();
+    releases.delete("checkout-1", &parameters).await.expect("it is asked to go");
+    let index = Index::watch(&client, &Scope::Namespaces(vec![namespace.clone()]));
+    let options = Options {
+        identity: "test".to_owned(),
+        runs_programs: false,
+        limits: backout_world::driver::Limits::default(),
+    };
+    let mut manager =
+        Manager::new(client.clone(), index, options, Arc::new(|_, _| {}), Arc::new(|_, _| {}));
+    let (lead, mut leads) = tokio::sync::watch::channel(true);
+    let policies = api_of(&client, &document);
+    let seen = async {
+        let reason = crate::cluster::until(|| async {
+            let object = policies.get("checkout").await.ok()?;
+            object.data["status"]["conditions"][0]["reason"].as_str().map(str::to_owned)
+        })
+        .await;
+        crate::cluster::until(|| async {
+            releases.get_opt("checkout-1").await.ok()?.is_none().then_some(())
+        })
+        .await;
+        lead.send_replace(false);
+        reason
+    };
+    let ((), reason) = tokio::join!(manager.work(&mut leads, &|_, _| {}), seen);
+    assert_eq!(reason, "MissingDeployment");
 }
 
 fn object(document: &Value) -> Arc<DynamicObject> {
