@@ -9,5 +9,6 @@ pub mod metrics;
 pub mod network;
 pub mod oracles;
 pub mod programs;
+pub mod scale;
 pub mod scenarios;
 pub mod webhook;

@@ -12,6 +12,7 @@ use backout_e2e::cluster::tools::Tools;
 use backout_e2e::cluster::{Cluster, isolation};
 use backout_e2e::count::Count;
 use backout_e2e::programs::Programs;
+use backout_e2e::scale::{self, Size};
 use backout_e2e::scenarios::shop::playground;
 use backout_e2e::scenarios::{self, ADAPTERS, SCENARIOS, Scenario};
 use clap::{Parser, Subcommand};
@@ -39,6 +40,15 @@ enum Task {
     Cluster,
     /// Run scenarios, all but those that are pending if none is named
     Run { names: Vec<String> },
+    /// Measure what many releases at once take of one controller
+    Scale {
+        /// Policies, each with a workload
+        #[arg(long, default_value_t = 1000)]
+        policies: u32,
+        /// Releases at once
+        #[arg(long, default_value_t = 100)]
+        releases: u32,
+    },
     /// The demo application
     #[command(hide = true)]
     App,
@@ -48,6 +58,9 @@ enum Task {
     /// One scenario, or the demo cluster if none is named, in namespaces of its own
     #[command(hide = true)]
     Inside { directory: PathBuf, scenario: Option<String> },
+    /// The measurement, in namespaces of its own
+    #[command(hide = true)]
+    InsideScale { directory: PathBuf, policies: u32, releases: u32 },
 }
 
 #[tokio::main]
@@ -86,7 +99,43 @@ async fn run(task: Task) -> Result<()> {
         Task::App => backout_e2e::app::run().await,
         Task::Pause => until_told().await,
         Task::Inside { directory, scenario } => inside(&directory, scenario.as_deref()).await,
+        Task::Scale { policies, releases } => measure(Size { policies, releases }).await,
+        Task::InsideScale { directory, policies, releases } => {
+            tell();
+            isolation::enter()?;
+            let size = Size { policies, releases };
+            println!("{}", scale::run(&directory, &Tools::prepare()?, size).await?);
+            Ok(())
+        }
     }
+}
+
+/// Measures in namespaces of its own; what it says on the way goes to standard error.
+async fn measure(size: Size) -> Result<()> {
+    Tools::prepare()?;
+    let programs = Programs::build_release()?;
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let words: [OsString; 4] = [
+        "inside-scale".into(),
+        folder.path().into(),
+        size.policies.to_string().into(),
+        size.releases.to_string().into(),
+    ];
+    let mut command = isolation::command(&words)?;
+    programs.pass_to(&mut command)?;
+    let status = command.kill_on_drop(true).status().await;
+    let status = status.context("cannot start setpriv and unshare")?;
+    if status.success() {
+        return Ok(());
+    }
+    bail!("the measurement failed ({status}); logs: {}", folder.keep().display())
+}
+
+/// Words on the way go to standard error, where they are in nobody's way.
+fn tell() {
+    let words = tracing_subscriber::EnvFilter::new("info,kube_client=off");
+    let told = tracing_subscriber::fmt().with_env_filter(words).with_ansi(false);
+    told.with_writer(std::io::stderr).init();
 }
 
 async fn until_told() -> Result<()> {

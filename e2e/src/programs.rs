@@ -42,6 +42,17 @@ impl Programs {
         Ok(Self { backout, adapter_tests: tests })
     }
 
+    /// Builds `backout` as it is shipped. What the compiler says goes to standard error.
+    ///
+    /// # Errors
+    /// Cargo is missing, or something does not build.
+    pub fn build_release() -> Result<Self> {
+        let words = ["build", "--release", "--package", "backout", "--bin", "backout"];
+        let backout = built(&words)?.pop();
+        ensure!(backout.is_some(), "cargo built no program `backout`");
+        Ok(Self { backout, adapter_tests: Vec::new() })
+    }
+
     /// Tells the inside where the programs are.
     ///
     /// # Errors

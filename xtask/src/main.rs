@@ -22,6 +22,7 @@ Usage: cargo xtask <TASK>
 
   test [ARGS]         run every test and count them; ARGS go to `cargo test`
   e2e [NAME...]       run scenarios on real clusters, all if none is named
+  scale [ARGS]        measure many releases at once on one controller; see --help
   cluster             start a real cluster with the demo, until Ctrl-C
   helm                get Helm for the tests of the chart, and print where it is
   generate [--check]  write the generated files, or fail when one is out of date
@@ -48,6 +49,7 @@ fn run(args: &[&str]) -> Result<()> {
     match args {
         ["test", rest @ ..] => test::run(rest),
         ["e2e", names @ ..] => e2e::scenarios(names),
+        ["scale", rest @ ..] => e2e::scale(rest),
         ["cluster"] => e2e::cluster(),
         ["helm"] => helm::run(),
         ["generate"] => generate::write(),

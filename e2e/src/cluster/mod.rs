@@ -147,17 +147,7 @@ impl Cluster {
     /// # Errors
     /// There is no such service account, or the file cannot be written.
     pub async fn kubeconfig_of(&self, namespace: &str, name: &str) -> Result<PathBuf> {
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
-        let spec = Some(TokenRequestSpec { expiration_seconds: Some(3600), ..Default::default() });
-        let request = TokenRequest { spec, ..Default::default() };
-        let answer = accounts
-            .create_token_request(name, &PostParams::default(), &request)
-            .await
-            .with_context(|| format!("no token for service account {namespace}/{name}"))?;
-        let token = answer.status.and_then(|status| status.token);
-        let token = token.context("the token request has no answer")?;
-        let file = format!("serviceaccount-{namespace}-{name}");
-        write_kubeconfig(&self.directory, &file, &token)
+        kubeconfig_of(&self.client, &self.directory, namespace, name).await
     }
 
     /// Every write so far, oldest first.
@@ -184,6 +174,77 @@ impl Cluster {
         self.kill_api_server().await?;
         self.api_server = start_api_server(&self.directory, &self.tools)?;
         ready(&self.client, &mut [&mut self.api_server]).await
+    }
+}
+
+async fn kubeconfig_of(
+    client: &Client,
+    directory: &Path,
+    namespace: &str,
+    name: &str,
+) -> Result<PathBuf> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let spec = Some(TokenRequestSpec { expiration_seconds: Some(3600), ..Default::default() });
+    let request = TokenRequest { spec, ..Default::default() };
+    let answer = accounts
+        .create_token_request(name, &PostParams::default(), &request)
+        .await
+        .with_context(|| format!("no token for service account {namespace}/{name}"))?;
+    let token = answer.status.and_then(|status| status.token);
+    let token = token.context("the token request has no answer")?;
+    write_kubeconfig(directory, &format!("serviceaccount-{namespace}-{name}"), &token)
+}
+
+/// A control plane alone: pods that are bound to a node run nowhere, and nothing routes.
+pub struct ControlPlane {
+    client: Client,
+    directory: PathBuf,
+    _processes: [Process; 4],
+}
+
+impl ControlPlane {
+    /// Starts it, with state and logs below `directory`, and writes down what this audit policy
+    /// asks for. Only inside namespaces of our own, after [`isolation::enter`].
+    ///
+    /// # Errors
+    /// A tool is missing, or a part does not come up; the error shows the end of its log.
+    pub async fn start(directory: &Path, tools: &Tools, audit_policy: &str) -> Result<Self> {
+        std::fs::create_dir_all(directory).context("cannot make the cluster's folder")?;
+        write_files(directory)?;
+        std::fs::write(directory.join("audit-policy.yaml"), audit_policy)
+            .context("cannot write the audit policy")?;
+        for user in USERS {
+            write_kubeconfig(directory, user, &format!("{user}-token"))?;
+        }
+        let mut etcd = start_etcd(directory, tools)?;
+        let mut api_server = start_api_server(directory, tools)?;
+        let client = client(&directory.join("admin.kubeconfig")).await?;
+        ready(&client, &mut [&mut etcd, &mut api_server]).await?;
+        let others = [start_controllers(directory, tools)?, start_scheduler(directory, tools)?];
+        let [controllers, scheduler] = others;
+        apply_gateway_api(&client).await?;
+        let processes = [etcd, api_server, controllers, scheduler];
+        Ok(Self { client, directory: directory.to_owned(), _processes: processes })
+    }
+
+    /// A client with every right.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// A kubeconfig file with every right.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory.join("admin.kubeconfig")
+    }
+
+    /// A kubeconfig file for a service account, whose token is valid for an hour.
+    ///
+    /// # Errors
+    /// There is no such service account, or the file cannot be written.
+    pub async fn kubeconfig_of(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        kubeconfig_of(&self.client, &self.directory, namespace, name).await
     }
 }
 
@@ -302,6 +363,8 @@ fn start_controllers(directory: &Path, tools: &Tools) -> Result<Process> {
     let file = |flag: &str, name: &str| format!("--{flag}={}", directory.join(name).display());
     let mut command = Command::new(&tools.control_plane);
     command.args(["kube-controller-manager", "--leader-elect=false", "--controllers=*,-nodeipam"]);
+    // As large clusters have it: with 20 requests a second, pods would be waited for, not tested.
+    command.args(["--kube-api-qps=200", "--kube-api-burst=400"]);
     command.args([
         file("kubeconfig", "controller-manager.kubeconfig"),
         file("service-account-private-key-file", "accounts.key"),

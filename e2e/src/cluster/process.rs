@@ -50,6 +50,12 @@ impl Process {
         &self.log
     }
 
+    /// Its number, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Fails if the process has ended, with the end of its log.
     ///
     /// # Errors

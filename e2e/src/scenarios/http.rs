@@ -12,7 +12,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 const LIMIT: u64 = 64 * 1024;
 
 /// The whole answer to a GET, with its head.
-pub(super) async fn get(address: &str, host: &str, path: &str) -> Result<String> {
+pub(crate) async fn get(address: &str, host: &str, path: &str) -> Result<String> {
     ask(address, &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await
 }
 

@@ -5,7 +5,7 @@ mod by_hand;
 mod cluster_works;
 pub mod demo;
 mod faults_strike;
-mod http;
+pub(crate) mod http;
 mod metrics_work;
 mod network_works;
 mod rollouts;

@@ -2,10 +2,10 @@
 
 mod environment;
 pub mod faults;
-mod node;
+pub(crate) mod node;
 mod pod;
 mod probe;
-mod state;
+pub(crate) mod state;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ use super::{NODE, NODE_IP};
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Makes the node object, ready for 500 pods.
-pub(super) async fn register(client: &Client) -> Result<()> {
+pub(crate) async fn register(client: &Client) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let node = json!({
         "apiVersion": "v1",
@@ -37,7 +37,7 @@ pub(super) async fn register(client: &Client) -> Result<()> {
 }
 
 /// Renews lease and status for ever. A heartbeat that fails is made up for by the next.
-pub(super) async fn keep_alive(client: Client) {
+pub(crate) async fn keep_alive(client: Client) {
     loop {
         let beat = tokio::time::timeout(HEARTBEAT, beat(&client)).await;
         if !matches!(beat, Ok(Ok(()))) {

@@ -100,7 +100,7 @@ fn terminated(end: &End) -> Value {
 }
 
 /// A time as the API wants it, in whole seconds.
-pub(super) fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
