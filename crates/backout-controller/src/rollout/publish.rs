@@ -17,7 +17,7 @@ use crate::resources::{LastCommand, ReleaseStatus, Resource};
 use crate::status::release_status;
 
 /// Time between two writes at least, so that a busy run does not keep the API server busy.
-const BETWEEN: Duration = Duration::from_millis(300);
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// Tries to write the last state.
 const LAST_TRIES: u32 = 20;
@@ -133,7 +133,7 @@ impl Publisher {
                     tracing::warn!(release = self.name, failure = %failure.in_full(), "last status not written");
                 }
             }
-            tokio::time::sleep(BETWEEN * 3).await;
+            tokio::time::sleep(BETWEEN).await;
         }
     }
 }

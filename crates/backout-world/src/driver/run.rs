@@ -13,10 +13,12 @@ use backout_core::plan::{Plan, PlanError};
 use backout_core::policy::Gate;
 use backout_core::replay::Recorder;
 use backout_core::units::Time;
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use rand::RngExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::store::{FORMAT, Kept, Store, StoreFailure, Stored, Version};
 use super::{Clock, UnixWindow, World};
@@ -35,7 +37,8 @@ pub struct Limits {
     /// For storing, retries included. A driver that cannot store gives the run up; whoever drives
     /// it next finds out what was done.
     pub store: Duration,
-    /// Between two looks that nobody asked for.
+    /// From a change to the look that nobody asked for: what changes meanwhile is seen by the same
+    /// look.
     pub between_looks: Duration,
     /// How long a run that had ended before it was taken up waits for a person's command: a way
     /// back that failed may be tried again.
@@ -157,6 +160,7 @@ pub fn drive(
         answers,
         publish,
         looking: false,
+        stale: None,
     };
     let handle = Handle { commands, state, stop: Arc::new(stop) };
     let task = tokio::spawn(driver.run(resumed, asked, answered, stopped));
@@ -233,6 +237,17 @@ struct Driver {
     publish: watch::Sender<Arc<State>>,
     /// Whether a look that nobody asked for is under way.
     looking: bool,
+    /// Something changed that has not been looked at.
+    stale: Option<Stale>,
+}
+
+/// Something changed.
+#[derive(Clone, Copy, Debug)]
+struct Stale {
+    /// What was read after this time shows it.
+    since: Time,
+    /// When it is looked at, if nobody looks earlier.
+    look_at: Instant,
 }
 
 /// What a task brings back.
@@ -250,6 +265,7 @@ enum Wake {
     Timer,
     Asked(Asked),
     Changed,
+    Look,
     Stop,
 }
 
@@ -299,6 +315,10 @@ impl Driver {
                 Wake::Timer => self.ring().await,
                 Wake::Asked(asked) => self.commanded(asked).await,
                 Wake::Changed => {
+                    self.changed(self.clock.now());
+                    Ok(())
+                }
+                Wake::Look => {
                     self.look();
                     Ok(())
                 }
@@ -331,12 +351,20 @@ impl Driver {
             }
         };
         let world = Arc::clone(&self.world);
-        let may_look = !self.looking && !self.machine.state().is_at_rest();
+        let may_look = !self.machine.state().is_at_rest();
         let changed = async {
-            if may_look {
+            if may_look && self.stale.is_none() {
                 world.changed().await;
             } else {
                 std::future::pending::<()>().await;
+            }
+        };
+        let look = async {
+            match self.stale {
+                Some(stale) if may_look && !self.looking => {
+                    tokio::time::sleep_until(stale.look_at).await;
+                }
+                _ => std::future::pending::<()>().await,
             }
         };
         tokio::select! {
@@ -347,12 +375,16 @@ impl Driver {
             Some(asked) = asked.recv() => Wake::Asked(asked),
             () = timer => Wake::Timer,
             () = changed => Wake::Changed,
+            () = look => Wake::Look,
         }
     }
 
     /// One input, as the machine's contract has it: step, store, perform.
     async fn step(&mut self, input: Input) -> Result<(), Ended> {
         let now = self.clock.now();
+        if let Input::Observed(snapshot) = &input {
+            self.stale = self.stale.filter(|stale| stale.since >= snapshot.as_of);
+        }
         let taken = Box::new(self.stored.recorder.record(&input));
         let effects = self.machine.step(now, input);
         let Effects { records, arms, effects } = effects;
@@ -425,6 +457,9 @@ impl Driver {
 
     /// Starts an effect. Its answer comes back through the queue.
     fn perform(&mut self, effect: Effect) {
+        if matches!(effect.request, Request::Observe) {
+            self.about_to_read();
+        }
         let (world, clock) = (Arc::clone(&self.world), Arc::clone(&self.clock));
         let (answers, limits) = (self.answers.clone(), self.limits);
         self.tasks.spawn(async move {
@@ -444,21 +479,42 @@ impl Driver {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Looks because something may have changed. What shows nothing new is not even written down.
+    /// Something changed that only what is read after this time is sure to show.
+    fn changed(&mut self, since: Time) {
+        let look_at = Instant::now() + self.limits.between_looks;
+        let look_at = self.stale.map_or(look_at, |stale| stale.look_at);
+        self.stale = Some(Stale { since, look_at });
+    }
+
+    /// What was heard of before the world is read is shown by what is read, and needs no other
+    /// look unless that fails: most of it is what the run itself has just done.
+    fn about_to_read(&mut self) {
+        if self.world.changed().now_or_never().is_some() {
+            let before_ms = self.clock.now().as_millis().saturating_sub(1);
+            self.changed(Time::from_millis(before_ms));
+        }
+    }
+
+    /// Looks because something changed. What shows nothing new is not even written down.
     fn look(&mut self) {
+        self.about_to_read();
+        self.stale = None;
         self.looking = true;
         let (world, clock) = (Arc::clone(&self.world), Arc::clone(&self.clock));
         let (answers, limits) = (self.answers.clone(), self.limits);
         self.tasks.spawn(async move {
             let looked = observe(&*world, &clock, limits.observe).await.ok();
-            tokio::time::sleep(limits.between_looks).await;
             let _ = answers.send(Answer::Look(looked)).await;
         });
     }
 
     async fn looked(&mut self, look: Option<Input>) -> Result<(), Ended> {
         self.looking = false;
-        let Some(Input::Observed(snapshot)) = look else { return Ok(()) };
+        let Some(Input::Observed(snapshot)) = look else {
+            // What changed is still not known.
+            self.changed(self.clock.now());
+            return Ok(());
+        };
         if self.stored.recorder.has_seen(&snapshot) {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 //! tested on a real one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use backout_core::document::{Limits as ReadLimits, read};
@@ -16,6 +17,7 @@ use backout_core::units::{Digest, Name, Share, Span, Time, Weight};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::store::{Journal, Kept, Store, StoreFailure, Stored, Version};
 use super::{UnixWindow, World};
@@ -73,6 +75,8 @@ pub(super) struct SmallWorld {
     brief: Brief,
     behaves: Candidate,
     inside: Mutex<Inside>,
+    changed: Notify,
+    looks: AtomicU64,
 }
 
 impl SmallWorld {
@@ -98,7 +102,23 @@ impl SmallWorld {
             quarantine: BTreeSet::new(),
             changes: Vec::new(),
         };
-        Arc::new(Self { brief: brief.clone(), behaves, inside: Mutex::new(inside) })
+        Arc::new(Self {
+            brief: brief.clone(),
+            behaves,
+            inside: Mutex::new(inside),
+            changed: Notify::new(),
+            looks: AtomicU64::new(0),
+        })
+    }
+
+    /// Tells that something changed.
+    pub(super) fn touch(&self) {
+        self.changed.notify_one();
+    }
+
+    /// How often it was looked at.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::SeqCst)
     }
 
     pub(super) fn changes(&self) -> Vec<Action> {
@@ -190,6 +210,7 @@ impl SmallWorld {
         }
         if !matches!(action, Action::Notify { .. }) {
             inside.changes.push(action.clone());
+            self.touch();
         }
         EffectResult::Applied
     }
@@ -225,6 +246,7 @@ fn measurement(limit: Limit, bad: bool) -> Measurement {
 
 impl World for SmallWorld {
     fn observe(&self) -> BoxFuture<'_, Result<Snapshot, Failure>> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         async { Ok(self.snapshot()) }.boxed()
     }
 
@@ -250,7 +272,7 @@ impl World for SmallWorld {
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {
-        std::future::pending().boxed()
+        self.changed.notified().boxed()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backout_core::machine::{Command, Outcome, Phase, State};
+use backout_core::journal::{Entry, Event};
+use backout_core::machine::{Command, Outcome, Phase, Request, State};
 use backout_core::plan::{Action, Pattern};
 use backout_core::replay::replay;
 use backout_core::units::Weight;
@@ -184,4 +185,33 @@ async fn what_the_world_forgets_is_put_back_with_pauses_and_given_up_in_time() {
     let times = scene.world.changes().iter().filter(put).count();
     // Ten minutes of patience, a look every two seconds, and at most two writes per look.
     assert!((2..=301).contains(&times), "{times}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_within_a_second_are_looked_at_once() {
+    let scene = Scene::new(Candidate::Good);
+    let (handle, driven) = scene.start();
+    handle.state().wait_for(|state| state.weight > Weight::ZERO).await.expect("it gets there");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = scene.world.looks();
+    for _ in 0..3 {
+        scene.world.touch();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(scene.world.looks(), before + 1);
+    driven.abort();
+}
+
+/// The world tells of everything that the run itself does, which the run looks at anyway.
+#[tokio::test(start_paused = true)]
+async fn what_the_run_did_itself_is_not_looked_at_twice() {
+    let scene = Scene::new(Candidate::Good);
+    let (_handle, driven) = scene.start();
+    at_rest(driven).await;
+    let journal = scene.store.journal().await.expect("memory answers");
+    let asked =
+        |entry: &&Entry| matches!(&entry.event, Event::Asked { request: Request::Observe, .. });
+    let asked = journal.entries.iter().filter(asked).count();
+    assert_eq!(scene.world.looks(), u64::try_from(asked).expect("few"));
 }

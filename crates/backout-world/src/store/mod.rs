@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backout_core::journal::{Entry, Header};
+use backout_core::machine::State;
+use backout_core::replay::Recorder;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -33,7 +35,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Longest tail of the journal that the root holds, in bytes; the rest is in pieces. Every step
 /// writes the root again, so that it is kept small.
-const LONGEST_TAIL: usize = 48 * 1024;
+const LONGEST_TAIL: usize = 12 * 1024;
 
 /// What a ConfigMap may hold at most, in bytes, with room for what the server adds.
 const LARGEST: usize = 1_000_000;
@@ -71,6 +73,24 @@ struct Root {
     chunks: Vec<String>,
     tail: String,
     version: String,
+}
+
+/// What the root holds of a run. The head never changes, and is a piece of its own.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    format: &'a str,
+    state: &'a State,
+    recorder: &'a Recorder,
+    commands: &'a [String],
+    entries: u64,
+}
+
+impl<'a> Written<'a> {
+    fn of(stored: &'a Stored) -> Self {
+        let Stored { format, header: _, state, recorder, commands, entries } = stored;
+        Self { format, state, recorder, commands, entries: *entries }
+    }
 }
 
 /// Name of the ConfigMap that a release's run is kept in.
@@ -205,11 +225,7 @@ impl ClusterStore {
             let chunk = self.keep_piece(TAIL, std::mem::take(&mut root.tail)).await?;
             root.chunks.push(chunk);
         }
-        let mut state = serde_json::to_value(stored).map_err(unwritable)?;
-        if let Some(fields) = state.as_object_mut() {
-            fields.remove("header");
-        }
-        let version = self.write_root(&root, state.to_string(), version).await?;
+        let version = self.write_root(&root, text(&Written::of(stored))?, version).await?;
         root.version.clone_from(&version);
         *known = Some(root);
         Ok(Version(version))
