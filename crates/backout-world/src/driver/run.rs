@@ -408,7 +408,7 @@ impl Driver {
         self.stored.state = self.machine.state().clone();
         self.stored.entries += u64::try_from(self.unstored.len()).unwrap_or(u64::MAX);
         let entries = std::mem::take(&mut self.unstored);
-        let deadline = tokio::time::Instant::now() + self.limits.store;
+        let deadline = Instant::now() + self.limits.store;
         let mut failures = 0;
         loop {
             let version = self.version.as_ref();
@@ -434,7 +434,7 @@ impl Driver {
             failures += 1;
             let pause = back_off(failures);
             tracing::warn!(failures, %failure, "the run could not be stored");
-            if tokio::time::Instant::now() + pause >= deadline {
+            if Instant::now() + pause >= deadline {
                 self.tasks.abort_all();
                 return Err(Ended::Failed(failure));
             }
