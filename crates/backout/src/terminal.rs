@@ -23,17 +23,19 @@ pub(crate) enum Color {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terminal {
     choice: ColorChoice,
+    /// Whether the program was started by `kubectl`.
+    is_plugin: bool,
 }
 
 impl Terminal {
     /// Streams with this choice of colour.
-    pub(crate) const fn new(color: Color) -> Self {
+    pub(crate) const fn new(color: Color, is_plugin: bool) -> Self {
         let choice = match color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
-        Self { choice }
+        Self { choice, is_plugin }
     }
 
     /// Writes a result. Styles in it are left out where there is no colour.
@@ -49,9 +51,41 @@ impl Terminal {
         }
     }
 
+    /// Writes a page over the one before, on a terminal: what is gone is wiped, and what is the same
+    /// does not flicker.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn redraw(&self, text: &str) -> Result<(), Failure> {
+        const HOME: &str = "\x1b[H";
+        const WIPE_LINE: &str = "\x1b[K\n";
+        const WIPE_BELOW: &str = "\x1b[J";
+        // What moves the cursor is no colour, and is kept where colours are not.
+        let mut page = AutoStream::new(Vec::new(), self.choice_of_stdout());
+        page.write_all(text.as_bytes()).map_err(Failure::Output)?;
+        let page = String::from_utf8_lossy(&page.into_inner()).replace('\n', WIPE_LINE);
+        let mut stream = io::stdout().lock();
+        let drawn = format!("{HOME}{page}{WIPE_BELOW}");
+        match stream.write_all(drawn.as_bytes()).and_then(|()| stream.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(Failure::Output),
+        }
+    }
+
+    /// Whether standard output takes colours.
+    fn choice_of_stdout(&self) -> ColorChoice {
+        match self.choice {
+            ColorChoice::Auto => AutoStream::choice(&io::stdout()),
+            choice => choice,
+        }
+    }
+
     /// Writes a hint, progress or an error. Nothing can be done when that fails.
     pub(crate) fn complain(&self, text: &str) {
         let mut stream = AutoStream::new(io::stderr().lock(), self.choice);
+        // Commands are told as they are typed.
+        let typed = self.is_plugin.then(|| text.replace("`backout ", "`kubectl backout "));
+        let text = typed.as_deref().unwrap_or(text);
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
     }
 

@@ -56,6 +56,19 @@ fn an_object_without_a_body_is_no_panic() {
 }
 
 #[test]
+fn a_quarantine_is_read_as_the_engine_writes_it() {
+    let document = json!({
+        "metadata": { "name": "sha256-3005301816", "namespace": "shop" },
+        "spec": {
+            "digest": DIGEST, "reason": "error-rate 12%", "release": "checkout-1-42-0",
+            "since": "2026-02-03T09:30:00Z",
+        },
+    });
+    let read = parse_quarantine(&object(Resource::Quarantine, &document)).expect("valid");
+    assert_eq!(read.since.as_deref(), Some("2026-02-03T09:30:00Z"));
+}
+
+#[test]
 fn every_rule_is_on_a_field_that_exists() {
     fn check(schema: &Value, path: &str) {
         let typed = schema.get("type").is_some();

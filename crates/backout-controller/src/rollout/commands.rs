@@ -1,9 +1,12 @@
 //! Commands of people, as annotations of a Release: whoever may change the Release may command its
 //! rollout, and the command waits there until someone drives it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use backout_core::machine::Command;
+use backout_core::machine::{Command, Machine, State};
+use backout_core::plan::Brief;
+use backout_judge::Windows;
 use backout_world::driver::Handle;
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -37,12 +40,6 @@ pub fn parse_command(text: &str) -> Option<Command> {
         .find(|command| command.to_string() == text)
 }
 
-/// Whether a Release carries a command.
-pub(super) fn waits(object: &DynamicObject) -> bool {
-    let annotations = object.metadata.annotations.iter().flatten();
-    annotations.into_iter().any(|(key, _)| key.starts_with(COMMAND_PREFIX))
-}
-
 /// Passes the commands on that the Release carries, and takes them off it.
 pub(super) async fn listen(client: Client, publisher: Publisher, handle: Handle) {
     let resource = Resource::Release.api();
@@ -61,11 +58,57 @@ pub(super) async fn listen(client: Client, publisher: Publisher, handle: Handle)
     }
 }
 
-async fn take(object: &DynamicObject, publisher: &Publisher, handle: &Handle) {
+/// The command that rouses a run that is at rest, if the Release carries one. What the engine
+/// refuses is answered here, because nobody would drive the run to answer it.
+pub(super) async fn rousing(
+    object: &DynamicObject,
+    publisher: &Publisher,
+    brief: &Arc<Brief>,
+    state: &State,
+) -> Option<(String, Command)> {
+    let machine = Machine::restore(Arc::clone(brief), state.clone(), Arc::new(Windows)).ok()?;
+    let mut refused = Vec::new();
+    for (key, id, text) in carried(object) {
+        if publisher.has_answered(id).await {
+            continue;
+        }
+        match parse_command(text).map(|command| (machine.permits(&command), command)) {
+            // The listener answers this one, and all that are beside it.
+            Some((Ok(()), command)) => return Some((id.to_owned(), command)),
+            Some((Err(why), _)) => refused.push((key, id, text, format!("refused: {why}"))),
+            None => refused.push((key, id, text, format!("`{text}` is no command"))),
+        }
+    }
+    for (key, id, text, answer) in refused {
+        publisher.answered(last_command(id, text, answer)).await;
+        // What is said is published before the command is taken off, or else it is asked again.
+        if publisher.publish(state).await.is_ok() {
+            take_off(key, publisher).await;
+        }
+    }
+    None
+}
+
+/// The commands that a Release carries: key, id and text.
+fn carried(object: &DynamicObject) -> impl Iterator<Item = (&String, &str, &String)> {
     let annotations = object.metadata.annotations.iter().flatten();
-    let commands = annotations
-        .filter_map(|(key, value)| Some((key, key.strip_prefix(COMMAND_PREFIX)?, value)));
-    for (key, id, text) in commands {
+    annotations.filter_map(|(key, value)| Some((key, key.strip_prefix(COMMAND_PREFIX)?, value)))
+}
+
+fn last_command(id: &str, text: &str, answer: String) -> LastCommand {
+    let at = Timestamp::now().to_string();
+    LastCommand { id: id.to_owned(), command: text.to_owned(), answer, at }
+}
+
+async fn take_off(key: &str, publisher: &Publisher) {
+    let patch = json!({"metadata": {"annotations": {key: null}}});
+    if let Err(failure) = publisher.objects().merge(publisher.name(), &patch).await {
+        tracing::warn!(release = publisher.name(), failure = %failure.in_full(), "command not taken off");
+    }
+}
+
+async fn take(object: &DynamicObject, publisher: &Publisher, handle: &Handle) {
+    for (key, id, text) in carried(object) {
         if !publisher.has_answered(id).await {
             let answer = match parse_command(text) {
                 None => format!("`{text}` is no command"),
@@ -79,18 +122,9 @@ async fn take(object: &DynamicObject, publisher: &Publisher, handle: &Handle) {
                     }
                 }
             };
-            let command = LastCommand {
-                id: id.to_owned(),
-                command: text.clone(),
-                answer,
-                at: Timestamp::now().to_string(),
-            };
-            publisher.answered(command).await;
+            publisher.answered(last_command(id, text, answer)).await;
         }
-        let patch = json!({"metadata": {"annotations": {key: null}}});
-        if let Err(failure) = publisher.objects().merge(publisher.name(), &patch).await {
-            tracing::warn!(release = publisher.name(), failure = %failure.in_full(), "command not taken off");
-        }
+        take_off(key, publisher).await;
     }
 }
 

@@ -117,13 +117,16 @@ pub async fn lead(
         None => (Subject::read(client, namespace, object.clone()).await?.brief(), Timestamp::now()),
     };
     let publisher = Publisher::new(client, &object, options.identity.clone(), started);
+    let mut first = None;
     if let Some(kept) = &kept
         && is_over(&kept.stored.state)
-        && !commands::waits(&object)
     {
         let state = kept.stored.state.clone();
-        publisher.publish(&state).await?;
-        return Ok(Led::Over(Box::new(state)));
+        first = commands::rousing(&object, &publisher, &brief, &state).await;
+        if first.is_none() {
+            publisher.publish(&state).await?;
+            return Ok(Led::Over(Box::new(state)));
+        }
     }
     let setup = Setup {
         client: client.clone(),
@@ -146,8 +149,9 @@ pub async fn lead(
         }
     };
     let store = watched::WatchedStore::new(store, listener);
+    let judge = Arc::new(Windows);
     let (handle, task) =
-        driver::drive(start, world, Arc::new(store), Arc::new(Windows), options.limits)
+        driver::drive_commanded(start, world, Arc::new(store), judge, options.limits, first)
             .map_err(LeadError::Stored)?;
     let publishing = tokio::spawn(publisher.clone().follow(handle.state()));
     let listening = tokio::spawn(commands::listen(client.clone(), publisher, handle.clone()));

@@ -23,7 +23,7 @@ use backout_core::units::Time;
 use futures::future::BoxFuture;
 
 pub use clock::Clock;
-pub use run::{Ended, Handle, Limits, Start, drive};
+pub use run::{Ended, Handle, Limits, Start, drive, drive_commanded};
 pub use store::{Journal, Kept, Store, StoreFailure, Stored, Version};
 
 use crate::failure::Failure;

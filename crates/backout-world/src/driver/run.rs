@@ -40,9 +40,6 @@ pub struct Limits {
     /// From a change to the look that nobody asked for: what changes meanwhile is seen by the same
     /// look.
     pub between_looks: Duration,
-    /// How long a run that had ended before it was taken up waits for a person's command: a way
-    /// back that failed may be tried again.
-    pub linger: Duration,
 }
 
 impl Default for Limits {
@@ -52,7 +49,6 @@ impl Default for Limits {
             effect: Duration::from_secs(30),
             store: Duration::from_secs(300),
             between_looks: Duration::from_secs(1),
-            linger: Duration::from_secs(10),
         }
     }
 }
@@ -140,9 +136,30 @@ pub fn drive(
     judge: Arc<dyn Judge>,
     limits: Limits,
 ) -> Result<(Handle, tokio::task::JoinHandle<Ended>), PlanError> {
+    drive_commanded(start, world, store, judge, limits, None)
+}
+
+/// Begins to drive a run that is given a command, with its id, before anything else. A run that is
+/// at rest is left at once, so that only a command that waits already can rouse it.
+///
+/// # Errors
+/// As [`drive`].
+pub fn drive_commanded(
+    start: Start,
+    world: Arc<dyn World>,
+    store: Arc<dyn Store>,
+    judge: Arc<dyn Judge>,
+    limits: Limits,
+    first: Option<(String, Command)>,
+) -> Result<(Handle, tokio::task::JoinHandle<Ended>), PlanError> {
     let resumed = matches!(start, Start::Resumed(_));
     let begun = begin(start, judge)?;
     let (commands, asked) = mpsc::channel(16);
+    if let Some((id, command)) = first {
+        // Nobody waits for this answer: the state says what became of it. The queue has room.
+        let (answer, _) = oneshot::channel();
+        let _ = commands.try_send(Asked { id, command, answer });
+    }
     let (publish, state) = watch::channel(Arc::new(begun.machine.state().clone()));
     let (stop, stopped) = watch::channel(false);
     // The machine has few effects under way at a time; a full queue makes answers wait, not grow.
@@ -283,31 +300,19 @@ impl Driver {
             _ if resumed => Input::Restarted,
             _ => Input::Start,
         };
-        let linger = tokio::time::Instant::now() + self.limits.linger;
-        let mut lingers = resumed && self.is_over();
         if let Err(ended) = self.step(first).await {
             return ended;
         }
         loop {
             // A command that came while the run was at rest is taken before it is left.
-            if self.is_over() && asked.is_empty() && !lingers {
+            if self.is_over() && asked.is_empty() {
                 asked.close();
                 return match self.keep(&[]).await {
                     Ok(()) => Ended::AtRest(Box::new(self.machine.state().clone())),
                     Err(ended) => ended,
                 };
             }
-            let waiting = self.wait(&mut asked, &mut answered, &mut stopped);
-            let wake = if lingers {
-                let woken = tokio::time::timeout_at(linger, waiting).await;
-                lingers = false;
-                match woken {
-                    Ok(wake) => wake,
-                    Err(_) => continue,
-                }
-            } else {
-                waiting.await
-            };
+            let wake = self.wait(&mut asked, &mut answered, &mut stopped).await;
             let result = match wake {
                 Wake::Stop => return self.keep(&[]).await.map_or_else(|e| e, |()| Ended::Stopped),
                 Wake::Answer(Answer::Input(input)) => self.step(input).await,

@@ -80,15 +80,36 @@ impl std::fmt::Debug for Live {
 impl Live {
     /// The world of a run. Secrets that the policy names are read here.
     ///
+    /// Where measurements cannot be had, there is a world without them: a way back must not need
+    /// them. [`begin`] does.
+    ///
     /// # Errors
     ///
-    /// When a Secret cannot be read, or the policy's addresses are none.
+    /// When the policy's probe cannot be sent.
     pub async fn new(setup: Setup) -> Result<Self, Failure> {
+        let prometheus = prometheus(&setup.client, &setup.brief.policy)
+            .await
+            .unwrap_or_else(|failure| Err(failure.in_full()));
+        let prober = access::prober(&setup.brief)?;
+        Ok(Self::joined(setup, prometheus, prober))
+    }
+
+    /// The world of a run to look at, and no more: nothing can be measured or probed. It needs no
+    /// Secret, so that a way back can be shown while measurements are out of reach.
+    #[must_use]
+    pub fn to_look_at(setup: Setup) -> Self {
+        let reason = "this world is only looked at; nothing is measured in it".to_owned();
+        Self::joined(setup, Err(reason), None)
+    }
+
+    fn joined(
+        setup: Setup,
+        prometheus: Result<Prometheus, String>,
+        prober: Option<Prober>,
+    ) -> Self {
         let Setup { client, brief, started, owner, runs_programs } = setup;
         let policy = &brief.policy;
         let namespace = policy.metadata.namespace.as_str();
-        let prometheus = prometheus(&client, policy).await?;
-        let prober = access::prober(&brief)?;
         let arms = Arms {
             namespace: namespace.to_owned(),
             route: policy.spec.traffic.route.name.to_string(),
@@ -97,7 +118,7 @@ impl Live {
             stable: brief.stable.set_name(),
             candidate: Some(brief.candidate.set_name()),
         };
-        Ok(Self {
+        Self {
             names: PerArm {
                 stable: brief.stable.set_name(),
                 candidate: brief.candidate.set_name(),
@@ -116,7 +137,7 @@ impl Live {
             arms,
             client,
             brief,
-        })
+        }
     }
 }
 

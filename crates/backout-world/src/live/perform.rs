@@ -39,7 +39,8 @@ impl Live {
     async fn apply(&self, action: &Action, effect: &Effect) -> Result<(), Failure> {
         match action {
             Action::CreateSet { replicas, .. } => {
-                self.sets.create(&self.brief.candidate, *replicas, self.owner.as_ref()).await
+                self.sets.create(&self.brief.candidate, *replicas, self.owner.as_ref()).await?;
+                self.sets.wake(&self.names.candidate, *replicas).await
             }
             Action::Scale { arm, replicas, purpose } => {
                 if *purpose != ScalePurpose::Capacity {

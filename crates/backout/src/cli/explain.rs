@@ -1,16 +1,20 @@
-//! `backout explain`: a journal in words.
+//! `backout explain`: a run in words, from its journal.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use backout_controller::rollout;
 use backout_core::journal::{Entry, FORMAT, Header};
+use backout_world::driver::Journal;
 use serde::Deserialize;
 
 use super::Output;
+use super::live::{Connection, block_on, release_name};
 use crate::error::Failure;
 use crate::exit_code::Exit;
 use crate::project::files;
+use crate::render::live::explain::Explained;
 use crate::render::timeline::Timeline;
 use crate::report::json::document;
 use crate::terminal::Terminal;
@@ -21,35 +25,98 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// A longer line is not one of a journal.
 const MOST_LINE: usize = 1024 * 1024;
 
-/// Tells a journal in words: what the world did, what the engine believed, and why it acted.
+/// Tells a run in words: what happened, what the engine believed, and why it acted.
 ///
-/// A journal is written by `backout simulate --journal PATH`.
+/// Takes a journal that `backout simulate --journal PATH` wrote, or the release of a rollout in a
+/// cluster.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The journal, or `-` for standard input.
-    #[arg(value_name = "JOURNAL")]
-    journal: PathBuf,
-    /// Form of the result.
+    /// The journal, `-` for standard input, or a release of the cluster, by name or as
+    /// `release/NAME`. A file of that name comes first, unless the cluster is named.
+    #[arg(value_name = "JOURNAL|NAME")]
+    subject: PathBuf,
+    /// Form of the result. `jsonl` is the journal itself for a release of the cluster.
     #[arg(short, long, value_enum, default_value_t = Output::Human)]
     output: Output,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    let name = if files::is_stdin(&arguments.journal) {
-        "<stdin>".to_owned()
-    } else {
-        files::shown(&arguments.journal)
-    };
-    let bytes =
-        read(&arguments.journal).map_err(|source| Failure::File { path: name.clone(), source })?;
-    let (header, entries) = parse(&name, &bytes)?;
-    let timeline = Timeline::of(header, &entries);
-    let text = match document(&timeline, arguments.output)? {
-        Some(text) => text,
-        None => timeline.render(),
+    let text = match release_of(&arguments.subject, &arguments.connection) {
+        Some(release) => of_release(arguments, &release, terminal)?,
+        None => of_file(arguments)?,
     };
     terminal.print(&text)?;
     Ok(Exit::Pass)
+}
+
+/// The release that is meant, if it is one.
+fn release_of(subject: &Path, connection: &Connection) -> Option<String> {
+    let is_file = files::is_stdin(subject) || subject.exists();
+    if is_file && !connection.is_named() {
+        return None;
+    }
+    let name = release_name(subject.to_str()?).ok()?;
+    // A name that ends like a journal's is meant as one.
+    let looks_like_file = subject.extension().is_some_and(|it| it == "jsonl" || it == "json");
+    (!looks_like_file || connection.is_named()).then_some(name)
+}
+
+fn of_release(
+    arguments: &Arguments,
+    release: &str,
+    terminal: &Terminal,
+) -> Result<String, Failure> {
+    let (namespace, journal) = block_on(async {
+        let cluster = arguments.connection.cluster(None).await?;
+        let journal = rollout::journal(&cluster.client, &cluster.namespace, release).await;
+        let journal = journal.map_err(|failure| {
+            let help = failure.help.unwrap_or_else(|| {
+                format!(
+                    "`backout status -n {}` lists the releases; there is no file `{release}` either",
+                    cluster.namespace
+                )
+            });
+            let told = format!("the journal of release {}/{release}: ", cluster.namespace);
+            Failure::cluster(told + &failure.message, help)
+        })?;
+        Ok((cluster.namespace, journal))
+    })?;
+    if !arguments.connection.is_named() {
+        terminal.complain(&format!("release {namespace}/{release}: no file has this name\n"));
+    }
+    let Journal { header, entries } = journal;
+    if arguments.output == Output::Jsonl {
+        return raw(&header, &entries);
+    }
+    explained(header, &entries, arguments.output)
+}
+
+/// A journal as a file has it: its head, then an entry per line.
+fn raw(header: &Header, entries: &[Entry]) -> Result<String, Failure> {
+    let mut text = document(header, Output::Jsonl)?.unwrap_or_default();
+    for entry in entries {
+        text.push_str(&document(entry, Output::Jsonl)?.unwrap_or_default());
+    }
+    Ok(text)
+}
+
+fn explained(header: Header, entries: &[Entry], output: Output) -> Result<String, Failure> {
+    let explained = Explained::of(header, entries);
+    Ok(document(&explained, output)?.unwrap_or_else(|| explained.render()))
+}
+
+fn of_file(arguments: &Arguments) -> Result<String, Failure> {
+    let subject = &arguments.subject;
+    let name = if files::is_stdin(subject) { "<stdin>".to_owned() } else { files::shown(subject) };
+    let bytes = read(subject).map_err(|source| Failure::File { path: name.clone(), source })?;
+    let (header, entries) = parse(&name, &bytes)?;
+    if header.live.is_some() {
+        return explained(header, &entries, arguments.output);
+    }
+    let timeline = Timeline::of(header, &entries);
+    Ok(document(&timeline, arguments.output)?.unwrap_or_else(|| timeline.render()))
 }
 
 /// Reads one byte more than a journal may have, so that a larger one is known. Pipes are read as
@@ -133,6 +200,37 @@ mod tests {
 
     fn refused(text: impl AsRef<[u8]>) -> String {
         parse("run.jsonl", text.as_ref()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_comes_before_a_release_unless_the_cluster_is_named() {
+        let release = |subject: &str, words: &[&str]| {
+            #[derive(clap::Parser)]
+            struct Words {
+                #[command(flatten)]
+                connection: Connection,
+            }
+            let words = ["backout"].iter().chain(words);
+            let Words { connection } = clap::Parser::try_parse_from(words).unwrap();
+            release_of(Path::new(subject), &connection)
+        };
+        assert_eq!(release("-", &[]), None);
+        assert_eq!(release(env!("CARGO_MANIFEST_DIR"), &[]), None);
+        assert_eq!(release("nothing.jsonl", &[]), None);
+        let name = Some("checkout-1.42.0".to_owned());
+        assert_eq!(release("checkout-1.42.0", &[]), name);
+        assert_eq!(release("release/checkout-1.42.0", &["-n", "shop"]), name);
+        assert_eq!(release("src", &["-n", "shop"]), Some("src".to_owned()));
+        assert_eq!(release("../x.jsonl", &["-n", "shop"]), None);
+    }
+
+    #[test]
+    fn a_journal_that_is_printed_can_be_read() {
+        let entry = r#"{"at":1,"event":{"world":{"what":"a"}}}"#;
+        let text = format!("{HEADER}\n{entry}\n");
+        let (header, entries) = parse("run.jsonl", text.as_bytes()).unwrap();
+        let printed = raw(&header, &entries).unwrap();
+        assert_eq!(parse("printed", printed.as_bytes()).unwrap(), (header, entries));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Entry {
     pub digest: Digest,
     /// Why, in one sentence fragment.
     pub reason: String,
-    /// Name of the release that failed with it.
+    /// Name of the release that failed with it; empty if none is known.
     pub release: String,
     /// Since when, RFC 3339, in UTC.
     pub since: String,
@@ -44,7 +44,7 @@ impl Quarantine {
     /// If the object cannot be written, or one of that name holds another digest.
     pub async fn add(&self, entry: &Entry) -> Result<(), Failure> {
         let name = name(&entry.digest);
-        let object = json!({
+        let mut object = json!({
             "apiVersion": "backout.dev/v1alpha1", "kind": "Quarantine",
             "metadata": {
                 "name": name, "namespace": self.objects.namespace(),
@@ -52,9 +52,13 @@ impl Quarantine {
             },
             "spec": {
                 "digest": entry.digest.as_str(), "reason": entry.reason,
-                "release": entry.release, "since": entry.since,
+                "since": entry.since,
             },
         });
+        // A person may know of no release; an empty name is none.
+        if !entry.release.is_empty() {
+            object["spec"]["release"] = json!(entry.release);
+        }
         if self.objects.create(QUARANTINE, &object).await.map_err(installed)?.is_some() {
             return Ok(());
         }

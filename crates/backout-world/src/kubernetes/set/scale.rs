@@ -49,6 +49,21 @@ impl Sets {
         Ok(())
     }
 
+    /// Brings a set that was scaled down back to this size: a release that is released again has
+    /// the set that it had. A set that is as large is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::scale`].
+    pub async fn wake(&self, set: &str, replicas: u32) -> Result<(), Failure> {
+        let deployment = self.deployment_of(set).await?;
+        let desired = deployment.map(|found| objects::count(&found["spec"]["replicas"], 1));
+        if desired.is_some_and(|desired| desired < replicas) {
+            return self.scale(set, replicas, Purpose::Capacity, None).await;
+        }
+        Ok(())
+    }
+
     async fn drop_autoscaler(&self, set: &str) -> Result<(), Failure> {
         let labels = ours(&format!("{}={set}", names::RELEASE));
         for autoscaler in self.objects.list(AUTOSCALER, &labels).await? {

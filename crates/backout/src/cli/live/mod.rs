@@ -1,15 +1,24 @@
 //! Commands that speak with a cluster: how it is reached, and what is common to them.
 
 pub(super) mod adopt;
+mod again;
+pub(super) mod command;
 pub(super) mod controller;
 pub(super) mod detach;
+mod follow;
+mod gather;
+pub(super) mod quarantine;
+pub(super) mod rollback;
 pub(super) mod run;
+pub(super) mod status;
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
 use backout_core::policy::{ReleasePolicy, validate};
 use backout_core::release::{self, Release};
+use backout_core::units::{Name, NameError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -91,6 +100,32 @@ fn unreachable_cluster(error: &dyn std::error::Error) -> Failure {
     )
 }
 
+impl Connection {
+    /// Whether anything was said of how the cluster is reached.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.namespace.is_some() || self.context.is_some() || self.kubeconfig.is_some()
+    }
+}
+
+/// The name of a release, which may be written as `release/NAME`, as `kubectl` has it.
+///
+/// # Errors
+/// When it is no name.
+pub(crate) fn release_name(text: &str) -> Result<String, String> {
+    let name = match text.split_once('/') {
+        None => text,
+        Some(("release" | "releases" | "rel" | "releases.backout.dev", name)) => name,
+        Some((kind, _)) => return Err(format!("a release was expected, not a `{kind}`")),
+    };
+    let name: Name = name.parse().map_err(|error: NameError| error.to_string())?;
+    Ok(name.to_string())
+}
+
+/// A text that nobody else comes up with. The standard library seeds it from the system.
+fn random_id() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
 /// Runs a command's work to its end.
 ///
 /// # Errors
@@ -132,5 +167,25 @@ pub(crate) fn read_release(path: &Path) -> Result<Release, Failure> {
     match breached(&document, breaches) {
         Some(unreadable) => Err(Failure::Document(Box::new(unreadable))),
         None => Ok(document.value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_named_with_or_without_its_kind() {
+        for text in ["checkout-1-42-0", "release/checkout-1-42-0", "rel/checkout-1-42-0"] {
+            assert_eq!(release_name(text).as_deref(), Ok("checkout-1-42-0"));
+        }
+        assert!(release_name("policy/checkout").is_err());
+        assert!(release_name("release/").is_err());
+        assert!(release_name("Checkout").is_err());
+    }
+
+    #[test]
+    fn ids_differ() {
+        assert_ne!(random_id(), random_id());
     }
 }

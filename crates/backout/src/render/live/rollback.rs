@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::render::page::{BAD, Page, STRONG};
 use crate::render::plan::{name, until};
+use crate::render::text::clean;
 use crate::render::words::count;
 
 /// A rollback as it would be done now.
@@ -133,7 +134,12 @@ fn list(page: &mut Page, title: &str, items: &[String]) {
     }
     page.heading(title);
     for item in items {
-        page.item(item);
+        // What follows the first line is to be copied, and keeps its shape.
+        let mut lines = item.lines();
+        page.item(lines.next().unwrap_or_default());
+        for line in lines {
+            page.text.push_str(&format!("      {}\n", clean(line)));
+        }
     }
 }
 

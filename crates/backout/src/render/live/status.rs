@@ -52,6 +52,9 @@ pub(crate) struct Shown {
     pub(crate) steps: Vec<ShownStep>,
     /// What the controller says.
     pub(crate) status: ReleaseStatus,
+    /// What could not be read, each with its reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreadable: Vec<String>,
     /// When this is shown.
     #[serde(skip)]
     pub(crate) now: Timestamp,
@@ -153,6 +156,12 @@ impl Shown {
         self.sets(&mut page);
         self.steps(&mut page);
         self.signals(&mut page);
+        if !self.unreadable.is_empty() {
+            page.heading("Could not be read");
+            for unreadable in &self.unreadable {
+                page.item(unreadable);
+            }
+        }
         page.text
     }
 

@@ -27,12 +27,20 @@ pub(super) enum Leans {
 pub(super) struct Table {
     titles: Vec<(&'static str, Leans)>,
     rows: Vec<(Vec<String>, Style)>,
+    /// Most columns that a cell takes, unless it is the last of its line.
+    widest: usize,
 }
 
 impl Table {
     /// A table with these columns.
     pub(super) fn new(titles: &[(&'static str, Leans)]) -> Self {
-        Self { titles: titles.to_vec(), rows: Vec::new() }
+        Self { titles: titles.to_vec(), rows: Vec::new(), widest: WIDEST }
+    }
+
+    /// The same, with cells of any length but for the last.
+    pub(super) fn whole(mut self) -> Self {
+        self.widest = usize::MAX;
+        self
     }
 
     /// One line; its style is that of its last cell.
@@ -41,7 +49,7 @@ impl Table {
         let cells = cells.into_iter().enumerate();
         let fitted = cells.map(
             |(column, cell)| {
-                if column == last { clean(&cell) } else { cut(&cell, WIDEST) }
+                if column == last { clean(&cell) } else { cut(&cell, self.widest) }
             },
         );
         self.rows.push((fitted.collect(), style));

@@ -34,6 +34,7 @@ fn shown(run: &Recorded, state: &State, status: ReleaseStatus, sets: Vec<ShownSe
         sets,
         steps: ShownStep::of(&state.track, state.phase == Phase::Ended),
         status,
+        unreadable: Vec::new(),
         now: at(state.last_step + Span::from_secs(120)),
     }
 }
@@ -84,6 +85,17 @@ fn a_release_that_no_controller_knows() {
     let mut shown = shown(&run, &run.states[0], ReleaseStatus::default(), Vec::new());
     shown.steps.clear();
     insta::assert_snapshot!(plain(&shown.render()));
+}
+
+#[test]
+fn what_could_not_be_read_is_named() {
+    let run = recorded("none");
+    let mut shown = shown(&run, &run.states[0], ReleaseStatus::default(), Vec::new());
+    shown.steps.clear();
+    shown.unreadable = vec!["the route: HTTPRoute shop/checkout does not exist".to_owned()];
+    let text = plain(&shown.render());
+    let told = "Could not be read\n  - the route: HTTPRoute shop/checkout does not exist\n";
+    assert!(text.ends_with(told), "{text}");
 }
 
 #[test]
