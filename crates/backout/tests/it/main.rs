@@ -2,6 +2,7 @@
 
 mod broken;
 mod chart;
+mod live;
 mod plan;
 mod project;
 mod reference;

@@ -11,6 +11,8 @@ use backout_core::plan::decide::{Cause, Reached, decide};
 use backout_core::plan::{Brief, Choice, Decision};
 use backout_core::policy::ApiVersion;
 use backout_core::release::Release;
+use backout_core::snapshot::{Fact, TargetFacts};
+use backout_core::units::Time;
 use backout_world::driver::{Start, World as _};
 use backout_world::live::{Live, Setup, begin};
 use jiff::Timestamp;
@@ -111,9 +113,20 @@ async fn judged(cluster: &Cluster, brief: &Brief, former: &Release) -> Result<De
             .collect(),
         flags: back.candidate.changed_flags(&back.stable).into_iter().map(|it| it.key).collect(),
     };
-    let snapshot = looked_at(cluster, &Arc::new(back.clone())).observe().await?;
+    let mut snapshot = looked_at(cluster, &Arc::new(back.clone())).observe().await?;
+    snapshot.targets.iter_mut().for_each(left_to_the_rollout);
     let cause = Cause::Operator { command: Command::Rollback.to_string() };
     Ok(decide(&back, &reached, &snapshot, &cause))
+}
+
+/// Whether its pods can be made is found out by making them, before any user traffic moves. A way
+/// back must know it in advance; a new rollout need not.
+fn left_to_the_rollout(target: &mut TargetFacts) {
+    for fact in [&mut target.in_registry, &mut target.admitted, &mut target.has_capacity] {
+        if fact.value().is_none() {
+            *fact = Fact::known(Time::ZERO, true);
+        }
+    }
 }
 
 fn looked_at(cluster: &Cluster, brief: &Arc<Brief>) -> Live {
@@ -161,6 +174,8 @@ async fn free_name(releases: &Objects, to: &str) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use backout_core::release::ReleaseRef;
+
     use super::*;
 
     #[test]
@@ -168,6 +183,29 @@ mod tests {
         assert_eq!(first_name("checkout-1.41.0"), "checkout-1.41.0");
         assert_eq!(first_name("checkout-1.41.0-again-2"), "checkout-1.41.0");
         assert_eq!(first_name("here-again-and-there"), "here-again-and-there");
+    }
+
+    #[test]
+    fn what_is_known_to_be_missing_stays_missing() {
+        let unknown = || Fact::Unknown { reason: "not asked".to_owned() };
+        let mut target = TargetFacts {
+            release: ReleaseRef {
+                name: "checkout-1.41.0".parse().unwrap(),
+                version: "1.41.0".to_owned(),
+                set: "checkout-1b5c8a77".to_owned(),
+            },
+            in_registry: Fact::known(Time::ZERO, false),
+            admitted: unknown(),
+            config_restorable: Fact::known(Time::ZERO, false),
+            has_capacity: unknown(),
+            reintroduces: Fact::Unknown { reason: "not asked".to_owned() },
+            is_stable_arm: true,
+        };
+        left_to_the_rollout(&mut target);
+        assert_eq!(target.in_registry.value(), Some(&false));
+        assert_eq!(target.config_restorable.value(), Some(&false));
+        assert_eq!(target.has_capacity.value(), Some(&true));
+        assert_eq!(target.reintroduces.value(), None);
     }
 
     #[test]

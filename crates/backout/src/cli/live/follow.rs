@@ -70,6 +70,8 @@ pub(super) enum Until {
     Outcome,
     /// The command of this id was taken, and the release is back, or needs a person.
     Back(String),
+    /// The release, which goes back already, is back, or needs a person.
+    Settled,
 }
 
 /// A release that is followed.
@@ -78,8 +80,6 @@ pub(super) struct Follow<'a> {
     pub(super) name: &'a str,
     pub(super) timeout: Option<Duration>,
     pub(super) until: Until,
-    /// The command that goes on with it.
-    pub(super) again: String,
 }
 
 impl Follow<'_> {
@@ -201,6 +201,7 @@ impl Follow<'_> {
     fn exit(&self, status: &ReleaseStatus) -> Result<Option<Exit>, Failure> {
         let id = match &self.until {
             Until::Outcome => return Ok(exit_of(status)),
+            Until::Settled => return Ok(back(status)),
             Until::Back(id) => id,
         };
         let Some(answer) = answer(status, id) else { return Ok(None) };
@@ -213,10 +214,9 @@ impl Follow<'_> {
     fn left(&self, terminal: &Terminal) -> Result<Exit, Failure> {
         let (name, namespace) = (self.name, &self.cluster.namespace);
         terminal.complain(&format!(
-            "the rollout of {name} stays as it is. `{}` goes on with it; `backout status {name} \
-             -n {namespace}` shows it, and `backout rollback {name} -n {namespace}` takes it \
-             back.\n",
-            self.again
+            "the rollout of {name} stays as it is. The same command goes on with it; `backout \
+             status {name} -n {namespace}` shows it, and `backout rollback {name} -n {namespace}` \
+             takes it back.\n"
         ));
         Ok(Exit::Inconclusive)
     }
@@ -258,7 +258,7 @@ pub(super) fn answer<'a>(status: &'a ReleaseStatus, id: &str) -> Option<&'a Last
 pub(super) fn not_taken(name: &str, answer: &LastCommand) -> Failure {
     Failure::cluster(
         format!("release {name}: `{}` was not taken: {}", answer.command, answer.answer),
-        format!("look at it with `backout status {name}`"),
+        format!("`backout status {name}` shows where it is"),
     )
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backout_controller::api;
 use backout_controller::resources::Resource;
-use backout_core::machine::{Command, Machine, State};
+use backout_core::machine::{Command, Machine, Outcome, Phase, State};
 use backout_core::plan::Brief;
 use backout_core::policy::RouteKind;
 use backout_core::snapshot::Snapshot;
@@ -124,6 +124,13 @@ impl Way<'_> {
             )
         })?;
         let brief = &live.brief;
+        if matches!(stored.state.phase, Phase::Deciding | Phase::Back) {
+            self.terminal.complain(&format!("release {name} is going back already\n"));
+            if self.arguments.dry_run {
+                return Ok(Exit::Pass);
+            }
+            return self.go(false, None).await;
+        }
         if let Err(why) = permitted(brief, &stored.state) {
             return Err(Failure::cluster(
                 format!("release {name} cannot be taken back: {why}"),
@@ -142,14 +149,13 @@ impl Way<'_> {
             return Ok(Exit::Pass);
         }
         self.arguments.consent.ask(self.terminal, "Go back?")?;
-        self.go(stored.state.is_at_rest()).await
+        self.go(stored.state.is_at_rest(), Some(random_id())).await
     }
 
     /// What to do where there is nothing to take back.
     fn instead(&self, brief: &Brief, state: &State) -> String {
         let (name, namespace) = (&self.arguments.name, &self.cluster.namespace);
-        let is_sealed = state.reached.promoted && state.is_at_rest();
-        if is_sealed {
+        if state.is_at_rest() && state.outcome == Some(Outcome::Promoted) {
             let stable = &brief.stable.metadata.name;
             return format!(
                 "`backout rollback {name} -n {namespace} --to {stable}` rolls the former release \
@@ -197,31 +203,29 @@ impl Way<'_> {
         told
     }
 
-    /// Gives the command to whoever leads the rollout, or leads it. What is at rest is led by
-    /// nobody, whoever else is there.
-    async fn go(&self, is_at_rest: bool) -> Result<Exit, Failure> {
+    /// Gives the command of this id to whoever leads the rollout, or leads it. What is at rest is
+    /// led by nobody, whoever else is there.
+    async fn go(&self, is_at_rest: bool, id: Option<String>) -> Result<Exit, Failure> {
         let (name, cluster) = (self.arguments.name.as_str(), self.cluster);
-        let id = random_id();
-        let follow = self.follow(name, Until::Back(id.clone()));
+        let follow = self.follow(name, id.clone().map_or(Until::Settled, Until::Back));
         let mut stop = stopped()?;
         let leader = leader(cluster, &self.arguments.controller_namespace, name).await;
-        match leader {
-            Leader::Someone(holder) if !is_at_rest => {
-                self.terminal.complain(&format!("release {name}: {holder} leads\n"));
-                follow::give(cluster, name, &id, &Command::Rollback).await?;
-                follow.to_the_end(self.terminal, &mut stop).await
-            }
-            Leader::Unknown(why) if !is_at_rest => {
-                self.terminal.complain(&format!("note: it cannot be told who leads: {why}\n"));
-                follow::give(cluster, name, &id, &Command::Rollback).await?;
-                follow.to_the_end(self.terminal, &mut stop).await
-            }
+        let told = match leader {
+            Leader::Someone(holder) if !is_at_rest => format!("{holder} leads"),
+            Leader::Unknown(why) if !is_at_rest => format!("it cannot be told who leads: {why}"),
             _ => {
                 let told = format!("release {name}: nobody leads, so this program does\n");
                 self.terminal.complain(&told);
-                follow.claim_and_lead(self.terminal, &mut stop, Some(&Command::Rollback)).await
+                return follow
+                    .claim_and_lead(self.terminal, &mut stop, Some(&Command::Rollback))
+                    .await;
             }
+        };
+        self.terminal.complain(&format!("release {name}: {told}\n"));
+        if let Some(id) = &id {
+            follow::give(cluster, name, id, &Command::Rollback).await?;
         }
+        follow.to_the_end(self.terminal, &mut stop).await
     }
 
     fn follow<'b>(&'b self, name: &'b str, until: Until) -> Follow<'b> {
@@ -230,7 +234,6 @@ impl Way<'_> {
             name,
             timeout: Some(Duration::from_secs(self.arguments.timeout_s)),
             until,
-            again: format!("backout status {name} -n {} -w", self.cluster.namespace),
         }
     }
 

@@ -90,7 +90,6 @@ async fn lead_or_follow(
         name,
         timeout: arguments.timeout_s.map(Duration::from_secs),
         until: Until::Outcome,
-        again: "the same command".to_owned(),
     };
     if let Some(holder) = controller {
         terminal.complain(&format!("release {name}: the controller {holder} leads\n"));
