@@ -60,8 +60,12 @@ impl Again {
             &format!("release {} ({}) in {}", self.release, self.version, self.environment),
         );
         page.line(0, &format!("instead of {}; its set is {}", self.from, self.set));
-        page.empty();
-        for reason in self.decision.reasons.iter().filter(|reason| !reason.chosen) {
+        if self.plan.is_none() {
+            page.empty();
+        }
+        // Why not is only asked where it is not done.
+        let against = self.decision.reasons.iter().filter(|it| !it.chosen && self.plan.is_none());
+        for reason in against {
             page.labelled(0, "not", &format!("{}: {}", reason.pattern, reason.why), Style::new());
         }
         if let Some(plan) = &self.plan {

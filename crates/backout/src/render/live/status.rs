@@ -270,11 +270,12 @@ impl Shown {
         if self.status.signals.is_empty() {
             return;
         }
-        page.heading(&format!(
-            "Signals in the newest judged window ({}, at least {})",
-            self.window,
-            count(self.min_requests, "request")
-        ));
+        // Without a policy nothing is known of the windows.
+        let windows = match self.min_requests {
+            0 => String::new(),
+            least => format!(" ({}, at least {})", self.window, count(least, "request")),
+        };
+        page.heading(&format!("Signals in the newest judged window{windows}"));
         let mut table = Table::new(&[
             ("SIGNAL", Leans::Left),
             ("OBSERVED", Leans::Right),
