@@ -88,6 +88,12 @@ impl Recorder {
         self.seen.as_ref().is_some_and(|seen| (**seen).clone().as_of(snapshot.as_of) == *snapshot)
     }
 
+    /// Whether an observation is older than what was seen last.
+    #[must_use]
+    pub fn is_behind(&self, snapshot: &Snapshot) -> bool {
+        self.seen.as_ref().is_some_and(|seen| snapshot.as_of < seen.as_of)
+    }
+
     /// The input that was written down.
     ///
     /// # Errors

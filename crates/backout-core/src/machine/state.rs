@@ -58,7 +58,8 @@ pub struct State {
     pub residue: Vec<Residue>,
     /// When the machine last took an input: what passed since then, it did not see.
     pub last_step: Time,
-    /// When the machine last wrote the route: an older observation says nothing of that write.
+    /// When the machine last asked for a write of the route, or heard that it was done: an older
+    /// observation says nothing of that write.
     pub wrote_route: Option<Time>,
     /// How often traffic was moved back again after someone else moved it.
     pub reasserted: u32,

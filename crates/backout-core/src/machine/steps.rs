@@ -246,6 +246,11 @@ impl Machine {
             self.step_done(now, "sent", out);
             return;
         }
+        let is_written = matches!(result, EffectResult::Applied | EffectResult::Ambiguous(_));
+        if is_written && matches!(action, Action::SetWeight { .. }) {
+            // Until now an observation may have read the route as it was before.
+            self.state.wrote_route = Some(now);
+        }
         match result {
             EffectResult::Applied => {
                 self.state.track.performed = true;

@@ -520,7 +520,8 @@ impl Driver {
             self.changed(self.clock.now());
             return Ok(());
         };
-        if self.stored.recorder.has_seen(&snapshot) {
+        let recorder = &self.stored.recorder;
+        if recorder.has_seen(&snapshot) || recorder.is_behind(&snapshot) {
             return Ok(());
         }
         self.step(Input::Observed(snapshot)).await

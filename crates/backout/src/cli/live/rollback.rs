@@ -129,7 +129,7 @@ impl Way<'_> {
             if self.arguments.dry_run {
                 return Ok(Exit::Pass);
             }
-            return self.go(false, None).await;
+            return self.go(None).await;
         }
         if let Err(why) = permitted(brief, &stored.state) {
             return Err(Failure::cluster(
@@ -149,7 +149,7 @@ impl Way<'_> {
             return Ok(Exit::Pass);
         }
         self.arguments.consent.ask(self.terminal, "Go back?")?;
-        self.go(stored.state.is_at_rest(), Some(random_id())).await
+        self.go(Some(random_id())).await
     }
 
     /// What to do where there is nothing to take back.
@@ -203,17 +203,16 @@ impl Way<'_> {
         told
     }
 
-    /// Gives the command of this id to whoever leads the rollout, or leads it. What is at rest is
-    /// led by nobody, whoever else is there.
-    async fn go(&self, is_at_rest: bool, id: Option<String>) -> Result<Exit, Failure> {
+    /// Gives the command of this id to whoever leads the rollout, or leads it.
+    async fn go(&self, id: Option<String>) -> Result<Exit, Failure> {
         let (name, cluster) = (self.arguments.name.as_str(), self.cluster);
         let follow = self.follow(name, id.clone().map_or(Until::Settled, Until::Back));
         let mut stop = stopped()?;
         let leader = leader(cluster, &self.arguments.controller_namespace, name).await;
         let told = match leader {
-            Leader::Someone(holder) if !is_at_rest => format!("{holder} leads"),
-            Leader::Unknown(why) if !is_at_rest => format!("it cannot be told who leads: {why}"),
-            _ => {
+            Leader::Someone(holder) => format!("{holder} leads"),
+            Leader::Unknown(why) => format!("it cannot be told who leads: {why}"),
+            Leader::Nobody => {
                 let told = format!("release {name}: nobody leads, so this program does\n");
                 self.terminal.complain(&told);
                 return follow
