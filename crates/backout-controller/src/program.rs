@@ -29,6 +29,8 @@ pub struct Settings {
     pub address: SocketAddr,
     /// The controller's own namespace, where its Lease is.
     pub namespace: String,
+    /// How long the Lease lasts: so long nobody leads after a crash.
+    pub lease: Duration,
     /// Which namespaces are watched.
     pub scope: Scope,
     /// How rollouts are led; the identity is the process, such as the pod's name.
@@ -45,7 +47,7 @@ pub async fn run(
     settings: Settings,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let Settings { address, namespace, scope, options } = settings;
+    let Settings { address, namespace, lease, scope, options } = settings;
     let listener = serve::listen(address).await?;
     let health = Arc::new(Health::new(PATIENCE, &["resources"]));
     health.needs("resources", Err("policies and releases were not listed yet".to_owned()));
@@ -56,7 +58,7 @@ pub async fn run(
             drop(served.await);
         }));
     let (outbox, sending) = Sender::start(client.clone(), &options.identity);
-    let leadership = Leadership::start(client.clone(), &namespace, LEASE, &options.identity);
+    let leadership = Leadership::start(client.clone(), &namespace, LEASE, &options.identity, lease);
     tracing::info!(identity = leadership.identity(), %address, "started");
 
     let index = Index::watch(&client, &scope);

@@ -114,6 +114,9 @@ pub struct SetFacts {
     pub ready: u32,
     /// Digests that the pods run, by container.
     pub running: Arc<BTreeMap<Name, Digest>>,
+    /// It is marked as kept evidence of a failure.
+    #[serde(default)]
+    pub evidence: bool,
     /// Who refused its pods for good, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,

@@ -1,5 +1,6 @@
 //! The API server's audit log: an independent record of every write.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -61,6 +62,19 @@ pub struct User {
     /// For a service account, `system:serviceaccount:<namespace>:<name>`.
     #[serde(default)]
     pub username: String,
+    /// What authentication knows besides.
+    #[serde(default)]
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl User {
+    /// The token that a service account used: two processes with tokens of their own can be told
+    /// apart by it.
+    #[must_use]
+    pub fn credential(&self) -> Option<&str> {
+        let ids = self.extra.get("authentication.kubernetes.io/credential-id")?;
+        ids.first().map(String::as_str)
+    }
 }
 
 /// What a request was about.

@@ -89,11 +89,22 @@ impl Process {
     /// # Errors
     /// The process can neither be signalled nor waited for.
     pub async fn stop(&mut self, grace: Duration) -> Result<ExitStatus> {
-        terminate(&self.child).await;
+        self.signal("TERM").await;
         if let Ok(ended) = tokio::time::timeout(grace, self.child.wait()).await {
             return ended.with_context(|| format!("cannot wait for {}", self.name));
         }
         self.kill().await
+    }
+
+    /// Sends it a signal, such as `STOP`, unless it has ended.
+    pub async fn signal(&self, name: &str) {
+        let Some(id) = self.child.id() else { return };
+        // The shell's own `kill` is there on every machine, and the workspace forbids unsafe code,
+        // which a call of the system's function would need.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &id.to_string()]);
+        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let _ = tokio::time::timeout(Duration::from_secs(5), shell.status()).await;
     }
 
     /// Kills it at once (SIGKILL), as a crash of the machine would.
@@ -105,17 +116,6 @@ impl Process {
         let _ = self.child.start_kill();
         self.wait().await
     }
-}
-
-/// Sends SIGTERM, unless the process has ended.
-async fn terminate(child: &Child) {
-    let Some(id) = child.id() else { return };
-    // The shell's own `kill` is there on every machine, and the workspace forbids unsafe code,
-    // which a call of the system's function would need.
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "kill -TERM \"$1\"", "sh", &id.to_string()]);
-    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _ = tokio::time::timeout(Duration::from_secs(5), shell.status()).await;
 }
 
 /// The end of a file, or why it cannot be read.

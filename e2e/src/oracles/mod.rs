@@ -3,6 +3,7 @@
 
 mod ending;
 mod generations;
+pub mod leadership;
 mod order;
 mod permissions;
 mod preconditions;
@@ -31,12 +32,10 @@ pub struct Evidence {
     pub users: Vec<(&'static str, String)>,
     /// The set that has to serve at the end.
     pub stable: String,
-    /// The set of the release that was rolled out, if it came so far.
-    pub candidate: Option<String>,
     /// What users saw.
     pub load: Report,
-    /// Whether some requests that the candidate answered were meant to fail.
-    pub bad_answers: bool,
+    /// The sets that were meant to answer some requests with failures.
+    pub bad: BTreeSet<String>,
 }
 
 /// A rule that was broken.

@@ -71,9 +71,8 @@ impl Log {
             replicas: 4,
             users: vec![("services", "checkout".to_owned())],
             stable: "new".to_owned(),
-            candidate: Some("new".to_owned()),
             load: Report::new(std::time::Instant::now(), Vec::new(), Vec::new(), 0),
-            bad_answers: false,
+            bad: BTreeSet::new(),
         };
         breaches(&evidence).into_iter().map(|breach| breach.rule).collect()
     }

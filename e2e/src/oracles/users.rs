@@ -1,4 +1,4 @@
-//! Users lose no request, but those that a bad candidate answered.
+//! Users lose no request, but those that a bad release answered.
 
 use super::{Breach, Evidence};
 
@@ -9,8 +9,7 @@ const SHOWN: usize = 5;
 pub(super) fn judge(evidence: &Evidence) -> Vec<Breach> {
     let failures = evidence.load.failures();
     let unexpected = failures.iter().filter(|failed| {
-        let by_candidate = failed.release.is_some() && failed.release == evidence.candidate;
-        !(evidence.bad_answers && by_candidate)
+        !failed.release.as_ref().is_some_and(|release| evidence.bad.contains(release))
     });
     let mut found: Vec<Breach> = unexpected
         .take(SHOWN)

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod by_hand;
+mod chaos;
 mod cluster_works;
 pub mod demo;
 mod faults_strike;
@@ -38,6 +39,11 @@ pub const SCENARIOS: &[Scenario] = &[
     ("by-hand-selector", |cluster| Box::pin(by_hand::run(cluster, Route::Selector))),
     ("by-hand-replicas", |cluster| Box::pin(by_hand::run(cluster, Route::Replicas))),
     (ADAPTERS, |cluster| Box::pin(adapters::run(cluster))),
+    ("fifty-kills", |cluster| Box::pin(chaos::fifty_kills::run(cluster))),
+    ("prometheus-outage", |cluster| Box::pin(chaos::prometheus_outage::run(cluster))),
+    ("slow-webhook", |cluster| Box::pin(chaos::slow_webhook::run(cluster))),
+    ("conflicting-writer", |cluster| Box::pin(chaos::conflicting_writer::run(cluster))),
+    ("two-controllers", |cluster| Box::pin(chaos::two_controllers::run(cluster))),
 ];
 
 /// Scenarios that run only when they are named: what they need is not finished yet.
@@ -53,6 +59,7 @@ pub const PENDING: &[Scenario] = &[
     ("no-match", |cluster| Box::pin(rollouts::no_match::run(cluster))),
     ("webhook-refusal", |cluster| Box::pin(rollouts::webhook_refusal::run(cluster))),
     ("config-returns", |cluster| Box::pin(rollouts::config_returns::run(cluster))),
+    ("api-restart", |cluster| Box::pin(chaos::api_restart::run(cluster))),
 ];
 
 /// The scenario of this name.

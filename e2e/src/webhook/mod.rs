@@ -110,7 +110,22 @@ impl Webhook {
         failure_policy: &str,
         timeout_s: u8,
     ) -> Result<()> {
-        let rule = |group: &str, resource: &str| {
+        let resources = [("apps", "deployments"), ("", "pods")];
+        self.install_on(client, failure_policy, timeout_s, &resources).await
+    }
+
+    /// The same about these resources, each with its group.
+    ///
+    /// # Errors
+    /// The API server refuses the configuration.
+    pub async fn install_on(
+        &self,
+        client: &Client,
+        failure_policy: &str,
+        timeout_s: u8,
+        resources: &[(&str, &str)],
+    ) -> Result<()> {
+        let rule = |(group, resource): &(&str, &str)| {
             json!({
                 "apiGroups": [group], "apiVersions": ["v1"], "resources": [resource],
                 "operations": ["CREATE", "UPDATE"],
@@ -126,7 +141,7 @@ impl Webhook {
                     "url": format!("https://{ADDRESS}/validate"),
                     "caBundle": ByteString(self.authority.clone().into_bytes()),
                 },
-                "rules": [rule("apps", "deployments"), rule("", "pods")],
+                "rules": resources.iter().map(rule).collect::<Vec<_>>(),
                 "failurePolicy": failure_policy,
                 "timeoutSeconds": timeout_s,
                 "sideEffects": "None",

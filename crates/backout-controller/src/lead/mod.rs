@@ -36,6 +36,12 @@ use campaign::Campaign;
 /// Name of the controller's Lease, in the controller's own namespace.
 pub const LEASE: &str = "backout-controller";
 
+/// How long a Lease lasts where nobody says otherwise.
+pub const LEASE_LASTS: Duration = Duration::from_secs(15);
+
+/// Shortest Lease: what it says of itself is in whole seconds, and several renewals have to fit.
+pub const SHORTEST_LEASE: Duration = Duration::from_secs(3);
+
 /// Longest time that one request of [`held_by`] takes.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -55,14 +61,17 @@ struct Timing {
     request: Duration,
 }
 
-impl Default for Timing {
-    fn default() -> Self {
+impl Timing {
+    /// The times for a Lease that lasts so long. All are shares of it, so that their order holds
+    /// whatever it is; 15 s give 10 s, 2 s, 1 s and 4 s.
+    fn lasting(lease: Duration) -> Self {
+        let lease = lease.max(SHORTEST_LEASE);
         Self {
-            lease: Duration::from_secs(15),
-            hold: Duration::from_secs(10),
-            renew: Duration::from_secs(2),
-            retry: Duration::from_secs(1),
-            request: Duration::from_secs(4),
+            lease,
+            hold: lease * 2 / 3,
+            renew: lease * 2 / 15,
+            retry: lease / 15,
+            request: lease * 4 / 15,
         }
     }
 }
@@ -83,13 +92,20 @@ pub struct Leadership {
 impl Leadership {
     /// Starts to take part, as a task of its own that ends with the value. `identity` is what
     /// people read in the Lease, for example the pod's name; something random is added, so that
-    /// two processes never take each other for themselves.
+    /// two processes never take each other for themselves. After a crash nobody leads for as long
+    /// as the Lease `lasts`, which is at least [`SHORTEST_LEASE`].
     ///
     /// Needs the permissions get, create and update on Leases of the namespace. Without them, or
     /// without an answer, it does not lead, says so once in the log, and keeps trying.
     #[must_use]
-    pub fn start(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
-        Self::start_with(client, namespace, name, identity, Timing::default())
+    pub fn start(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        identity: &str,
+        lasts: Duration,
+    ) -> Self {
+        Self::start_with(client, namespace, name, identity, Timing::lasting(lasts))
     }
 
     fn start_with(
@@ -163,7 +179,7 @@ pub async fn held_by(
     if !expired(&first, Timestamp::now()) {
         return Ok(Some(holder.to_owned()));
     }
-    let timing = Timing::default();
+    let timing = Timing::lasting(LEASE_LASTS);
     tokio::time::sleep(timing.renew + timing.retry).await;
     let second = read(&leases, name, &told).await?;
     let renewed = second.filter(|second| *second != first);

@@ -25,6 +25,17 @@ const QUICK: Timing = Timing {
 /// Longest time that a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[test]
+fn the_order_of_times_holds_for_every_lease() {
+    for seconds in [0, 1, 3, 7, 15, 60, 300] {
+        let Timing { lease, hold, renew, retry, request } =
+            Timing::lasting(Duration::from_secs(seconds));
+        assert!(lease.subsec_nanos() == 0 && lease >= super::SHORTEST_LEASE, "{seconds} s");
+        assert!(hold < lease && renew * 3 < hold && retry <= renew, "{seconds} s");
+        assert!(renew + request < hold, "{seconds} s: a renewal that hangs is tried once more");
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mood {
     Works,
@@ -253,7 +264,10 @@ async fn a_real_server_agrees() {
     let Some(client) = crate::cluster::client().await else { return };
     let namespace = format!("lead-{}", std::process::id());
     crate::cluster::namespace(&client, &namespace).await;
-    let start = |name| Leadership::start(client.clone(), &namespace, super::LEASE, name);
+    let start = |name| {
+        let lasts = super::LEASE_LASTS;
+        Leadership::start(client.clone(), &namespace, super::LEASE, name, lasts)
+    };
     let first = start("first");
     shows(&mut first.watch(), true).await;
     let second = start("second");

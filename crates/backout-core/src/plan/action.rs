@@ -270,6 +270,9 @@ fn scaled(snapshot: &Snapshot, arm: Arm, replicas: u32, purpose: Purpose) -> Pro
             let told = format!("{} of {replicas} replicas of {arm} are ready", set.ready);
             Progress::NotYet(with_reason(told, set))
         }
+        (Some(set), Purpose::Evidence) if set.desired <= replicas && !set.evidence => {
+            Progress::NotYet(format!("the set of {arm} is not marked as evidence"))
+        }
         (Some(set), Purpose::Evidence | Purpose::CleanUp) if set.desired <= replicas => {
             Progress::Met
         }

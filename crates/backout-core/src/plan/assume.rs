@@ -44,6 +44,7 @@ pub fn assume(action: &Action, snapshot: &mut Snapshot, reached: &mut Reached) {
                     desired: *replicas,
                     ready: *replicas,
                     running: Arc::clone(digests),
+                    evidence: false,
                     refused: None,
                     waiting: None,
                 });
@@ -85,6 +86,7 @@ fn scale(snapshot: &mut Snapshot, arm: Arm, replicas: u32, purpose: Purpose) {
             Purpose::Capacity => set.desired.max(replicas),
             Purpose::Evidence | Purpose::CleanUp => set.desired.min(replicas),
         };
+        set.evidence = purpose == Purpose::Evidence;
         set.ready = set.desired;
     }
 }

@@ -84,6 +84,7 @@ pub(crate) fn snapshot(brief: &Brief) -> Snapshot {
                     desired: 4,
                     ready: 4,
                     running: Arc::new(BTreeMap::new()),
+                    evidence: false,
                     refused: None,
                     waiting: None,
                 }),

@@ -45,6 +45,8 @@ pub struct Set {
     pub ready: u32,
     /// Digests that the pods run.
     pub running: Arc<BTreeMap<Name, Digest>>,
+    /// It is marked as kept evidence of a failure.
+    pub evidence: bool,
 }
 
 /// The route object and the data plane behind it.
@@ -164,6 +166,7 @@ impl World {
                     desired: spec.replicas,
                     ready: spec.replicas,
                     running: Arc::clone(&stable_tags),
+                    evidence: false,
                 }),
                 candidate: None,
             },

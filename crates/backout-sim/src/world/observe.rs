@@ -88,6 +88,7 @@ fn facts(set: &Set) -> SetFacts {
         desired: set.desired,
         ready: set.ready,
         running: Arc::clone(&set.running),
+        evidence: set.evidence,
         refused: None,
         waiting: None,
     }

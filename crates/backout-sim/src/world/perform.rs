@@ -197,6 +197,7 @@ impl World {
             desired: replicas,
             ready: 0,
             running: Arc::new(running),
+            evidence: false,
         });
         self.start_pods(Arm::Candidate, replicas);
         (CALL, EffectResult::Applied)
@@ -222,6 +223,8 @@ impl World {
             ScalePurpose::Evidence | ScalePurpose::CleanUp => from.min(replicas),
         };
         set.desired = to;
+        set.evidence |= purpose == ScalePurpose::Evidence;
+        set.evidence &= purpose != ScalePurpose::Capacity;
         set.ready = set.ready.min(to);
         set.resource_version += 1;
         self.note(Happening::Scaled { arm, from, to, share_ppm });

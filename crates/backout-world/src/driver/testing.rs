@@ -90,6 +90,7 @@ impl SmallWorld {
             desired: 4,
             ready: 4,
             running: Arc::new(running),
+            evidence: false,
             refused: None,
             waiting: None,
         };
@@ -184,6 +185,7 @@ impl SmallWorld {
                     desired: *replicas,
                     ready,
                     running: Arc::clone(digests),
+                    evidence: false,
                     refused: None,
                     waiting: None,
                 });
@@ -198,6 +200,7 @@ impl SmallWorld {
                     ScalePurpose::Capacity => set.desired.max(*replicas),
                     ScalePurpose::Evidence | ScalePurpose::CleanUp => set.desired.min(*replicas),
                 };
+                set.evidence = *purpose == ScalePurpose::Evidence;
                 set.ready = set.desired;
                 set.resource_version += 1;
             }

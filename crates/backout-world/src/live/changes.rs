@@ -1,4 +1,4 @@
-//! Hears when something that a run rests on may have changed: its sets and its route.
+//! Hears when something that a run rests on may have changed: its sets, what leads to them, and its route.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use backout_core::policy::{Route, RouteKind};
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::core::PartialObjectMeta;
@@ -32,6 +33,13 @@ impl Changes {
         let deployments: Api<PartialObjectMeta<Deployment>> =
             Api::namespaced(client.clone(), &arms.namespace);
         watches.spawn(follow(watcher(deployments, sets), Arc::clone(&changed)));
+        let names = [Some(arms.stable.as_str()), arms.candidate.as_deref()];
+        let names: Vec<&str> = names.into_iter().flatten().collect();
+        let of_sets = format!("kubernetes.io/service-name in ({})", names.join(","));
+        let of_sets = watcher::Config::default().labels(&of_sets);
+        let slices: Api<PartialObjectMeta<EndpointSlice>> =
+            Api::namespaced(client.clone(), &arms.namespace);
+        watches.spawn(follow(watcher(slices, of_sets), Arc::clone(&changed)));
         let named = watcher::Config::default().fields(&format!("metadata.name={}", arms.route));
         let resource = match route.kind {
             RouteKind::HTTPRoute => gateway("HTTPRoute", "httproutes"),

@@ -5,6 +5,7 @@ pub mod playground;
 pub mod policy;
 pub mod program;
 pub mod record;
+mod replay;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -27,7 +28,7 @@ use super::demo::{self, NAMESPACE};
 use crate::cluster::Cluster;
 use crate::cluster::registry::APP;
 use crate::cluster::wait::until;
-use crate::load::{Load, Plan, Target};
+use crate::load::{Load, Plan, Report, Target};
 use crate::network::{GATEWAY_ADDRESS, GATEWAY_PORT, RouteKind};
 use crate::oracles::{self, Evidence};
 
@@ -40,7 +41,7 @@ pub const REPLICAS: u32 = 3;
 /// Requests of users per second.
 pub const RATE_PER_S: f64 = 100.0;
 /// The account of the controller, as `backout install` makes it.
-const ACCOUNT: (&str, &str) = ("backout", "backout");
+pub const ACCOUNT: (&str, &str) = ("backout", "backout");
 
 /// Longest wait for something that takes a moment.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -79,7 +80,7 @@ impl<'c> Shop<'c> {
         let load = build(cluster, setup.route).await?;
         let folder = cluster.directory().join("shop");
         std::fs::create_dir_all(&folder).context("cannot make the shop's folder")?;
-        let mut backout = Backout::new(&folder, cluster.kubeconfig_of_person())?;
+        let mut backout = Backout::new(&folder, cluster.kubeconfig_of_person(), setup.lease_s)?;
         install(cluster, &backout).await?;
         let policy = setup.policy(&cluster.prometheus.url());
         objects::write_chart(&folder)?;
@@ -180,10 +181,29 @@ impl<'c> Shop<'c> {
     ///
     /// # Errors
     /// Traffic is not where it should be, a rule was broken, or the evidence cannot be read.
-    pub async fn close(mut self, judged: Judged<'_>) -> Result<()> {
-        self.settled(judged.stable).await.context("at the end")?;
+    pub async fn close(self, judged: Judged<'_>) -> Result<()> {
+        let Judged { stable, candidate, bad_answers } = judged;
+        self.close_after(stable, &[(candidate.clone(), bad_answers)]).await.map(drop)
+    }
+
+    /// Closes the shop after several releases, each with whether it answers requests with
+    /// failures, and judges everything. Returns what users saw.
+    ///
+    /// # Errors
+    /// Traffic is not where it should be, a journal does not replay, a rule was broken, or the
+    /// evidence cannot be read.
+    pub async fn close_after(
+        mut self,
+        stable: &str,
+        releases: &[(Release, bool)],
+    ) -> Result<Report> {
+        self.settled(stable).await.context("at the end")?;
         self.backout.stop_controller().await?;
-        judge(self.cluster, self.load, judged).await
+        for (release, _) in releases {
+            self.replays(release.metadata.name.as_str()).await?;
+        }
+        let bad = releases.iter().filter(|(_, bad)| *bad).map(|(release, _)| release.set_name());
+        judge_all(self.cluster, self.load, stable, bad.collect()).await
     }
 }
 
@@ -192,20 +212,36 @@ impl<'c> Shop<'c> {
 /// # Errors
 /// A rule was broken, or the evidence cannot be read.
 pub async fn judge(cluster: &Cluster, load: Load, judged: Judged<'_>) -> Result<()> {
+    let bad = judged.bad_answers.then(|| judged.candidate.set_name());
+    judge_all(cluster, load, judged.stable, bad.into_iter().collect()).await.map(drop)
+}
+
+async fn judge_all(
+    cluster: &Cluster,
+    load: Load,
+    stable: &str,
+    bad: BTreeSet<String>,
+) -> Result<Report> {
     let load = load.stop().await;
     tracing::info!(load = load.summary(), "users");
-    let account = format!("system:serviceaccount:{}:{}", ACCOUNT.0, ACCOUNT.1);
-    oracles::judge(&Evidence {
+    let evidence = Evidence {
         audit: cluster.audit()?,
-        ours: BTreeSet::from([account, Cluster::PERSON.to_owned()]),
+        ours: BTreeSet::from([account(), Cluster::PERSON.to_owned()]),
         namespace: NAMESPACE.to_owned(),
         replicas: u64::from(REPLICAS),
         users: objects::users(),
-        stable: judged.stable.to_owned(),
-        candidate: Some(judged.candidate.set_name()),
+        stable: stable.to_owned(),
         load,
-        bad_answers: judged.bad_answers,
-    })
+        bad,
+    };
+    oracles::judge(&evidence)?;
+    Ok(evidence.load)
+}
+
+/// The controller's name as a user of the API server.
+#[must_use]
+pub fn account() -> String {
+    format!("system:serviceaccount:{}:{}", ACCOUNT.0, ACCOUNT.1)
 }
 
 /// Waits until all users get answers of this set alone, and that over some time.

@@ -38,6 +38,8 @@ pub struct Setup {
     /// The label that queries ask for by the name of the release; another one than `release`
     /// matches no series.
     pub release_label: &'static str,
+    /// How long the controller's Lease lasts, in seconds.
+    pub lease_s: u32,
     /// How long after a window measurements may still come in.
     pub metrics_delay: &'static str,
     /// Whether a shift of a route is verified by requests through it; otherwise the releases'
@@ -56,6 +58,7 @@ impl Setup {
             release_label: "release",
             metrics_delay: "2s",
             probes: true,
+            lease_s: 15,
         }
     }
 
@@ -72,7 +75,7 @@ impl Setup {
                 "external": ["config", "migrations", "flags", "infrastructure"],
                 "metrics": {"prometheus": {"address": prometheus, "timeout": "5s"}},
                 "traffic": {"route": self.route(), "verify": self.verify()},
-                "strategy": self.strategy(),
+                "strategy": self.steps(),
                 "signals": self.signals(),
                 // Five scrapes in a window; a window of the canary's first step has 25 requests.
                 "triggers": {
@@ -109,7 +112,9 @@ impl Setup {
         verify
     }
 
-    fn strategy(&self) -> Value {
+    /// The policy's strategy alone.
+    #[must_use]
+    pub fn steps(&self) -> Value {
         let bake = format!("{}s", self.bake_s);
         match self.strategy {
             Strategy::Canary => {
@@ -160,9 +165,12 @@ mod tests {
             (Strategy::BlueGreen, Route::HttpRoute),
             (Strategy::BlueGreen, Route::Selector),
         ] {
-            let document = Setup::new(strategy, route).policy("http://127.0.0.1:9090");
-            let policy: ReleasePolicy = serde_json::from_value(document).unwrap();
-            assert_eq!(validate(&policy), [], "{strategy:?} {route:?}");
+            for probes in [false, true] {
+                let setup = Setup { probes, ..Setup::new(strategy, route) };
+                let document = setup.policy("http://127.0.0.1:9090");
+                let policy: ReleasePolicy = serde_json::from_value(document).unwrap();
+                assert_eq!(validate(&policy), [], "{setup:?}");
+            }
         }
     }
 }

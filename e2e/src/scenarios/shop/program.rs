@@ -14,6 +14,8 @@ use crate::programs::Programs;
 
 /// Where the controller serves probes and metrics.
 pub const CONTROLLER: &str = "127.0.0.1:8090";
+/// Where another controller serves them.
+const ANOTHER: &str = "127.0.0.1:8091";
 /// How long the controller may take until it is ready.
 const START: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,8 @@ pub struct Backout {
     person: PathBuf,
     account: Option<PathBuf>,
     controller: Option<Process>,
+    /// How long the controller's Lease lasts, in seconds.
+    lease_s: u32,
 }
 
 /// How a command ended.
@@ -60,10 +64,17 @@ impl Backout {
     ///
     /// # Errors
     /// It was not built.
-    pub fn new(folder: &Path, person: PathBuf) -> Result<Self> {
+    pub fn new(folder: &Path, person: PathBuf, lease_s: u32) -> Result<Self> {
         let program = Programs::told().backout;
         let program = program.context("`backout` was not built; start this with `cargo xtask`")?;
-        Ok(Self { program, folder: folder.to_owned(), person, account: None, controller: None })
+        Ok(Self {
+            program,
+            folder: folder.to_owned(),
+            person,
+            account: None,
+            controller: None,
+            lease_s,
+        })
     }
 
     /// A command of a person, with a time limit, in the folder of the policy.
@@ -107,19 +118,48 @@ impl Backout {
             self.account = account;
         }
         let account = self.account.clone().context("whom does the controller act as?")?;
-        let mut command = self.command(&account);
-        command.args(["controller", "--address", CONTROLLER, "--watch", watch]);
-        command.env("POD_NAME", "backout-controller-0").env("POD_NAMESPACE", "backout");
-        let log = self.folder.join("controller.log");
+        self.controller = Some(self.controller_at(CONTROLLER, &account, watch, 0).await?);
+        Ok(())
+    }
+
+    /// Starts another controller beside the first, which acts as `account`, and waits until it is
+    /// ready.
+    ///
+    /// # Errors
+    /// It does not become ready; shows the end of its log.
+    pub async fn another_controller(&self, account: &Path, watch: &str) -> Result<Process> {
+        self.controller_at(ANOTHER, account, watch, 1).await
+    }
+
+    async fn controller_at(
+        &self,
+        address: &str,
+        account: &Path,
+        watch: &str,
+        number: u32,
+    ) -> Result<Process> {
+        let mut command = self.command(account);
+        let lease_s = self.lease_s.to_string();
+        command.args(["controller", "--address", address, "--watch", watch]);
+        command.args(["--lease-s", &lease_s]);
+        command.env("POD_NAME", format!("backout-controller-{number}"));
+        command.env("POD_NAMESPACE", "backout");
+        let log = self.folder.join(format!("controller-{number}.log"));
         let mut controller = Process::start("backout controller", &log, command)?;
         let ready = until("the controller is ready", START, || async {
-            let answer = http::get(CONTROLLER, CONTROLLER, "/readyz").await?;
+            let answer = http::get(address, address, "/readyz").await?;
             Ok(answer.starts_with("HTTP/1.1 200").then_some(()))
         });
         ready.await.with_context(|| controller.tail())?;
         controller.ensure_running()?;
-        self.controller = Some(controller);
-        Ok(())
+        Ok(controller)
+    }
+
+    /// Sends the controller a signal, such as `STOP`.
+    pub async fn signal_controller(&self, name: &str) {
+        if let Some(controller) = &self.controller {
+            controller.signal(name).await;
+        }
     }
 
     /// Kills the controller (SIGKILL), as a crash of its machine would.
@@ -147,7 +187,7 @@ impl Backout {
     /// The end of the controller's log.
     #[must_use]
     pub fn controller_log(&self) -> String {
-        crate::cluster::process::tail(&self.folder.join("controller.log"))
+        crate::cluster::process::tail(&self.folder.join("controller-0.log"))
     }
 
     fn command(&self, kubeconfig: &Path) -> Command {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use backout_controller::rollout;
 use backout_core::journal::{Entry, Header};
 use backout_world::kubernetes::names;
 use k8s_openapi::api::core::v1::Pod;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use super::super::demo::{self, NAMESPACE};
 use super::super::http;
-use super::{SOON, Shop, objects};
+use super::{Shop, objects};
 
 impl Shop<'_> {
     /// The status of a release; null if it has none yet.
@@ -60,6 +61,15 @@ impl Shop<'_> {
         self.reaches(name, &what, within, |status| (status["step"] == step).then_some(())).await
     }
 
+    /// Waits until a release is in this phase, for example `RollingBack`.
+    ///
+    /// # Errors
+    /// It does not come there in time; shows its status.
+    pub async fn in_phase(&self, name: &str, phase: &str, within: Duration) -> Result<()> {
+        let what = format!("the phase {phase}");
+        self.reaches(name, &what, within, |status| (status["phase"] == phase).then_some(())).await
+    }
+
     async fn reaches<T>(
         &self,
         name: &str,
@@ -85,21 +95,15 @@ impl Shop<'_> {
         }
     }
 
-    /// The journal of a release, as `backout explain` prints it.
+    /// The journal of a release, as it is kept in the cluster.
     ///
     /// # Errors
-    /// The command fails, or prints something else.
+    /// It cannot be read, or the rollout never began.
     pub async fn journal(&self, name: &str) -> Result<(Header, Vec<Entry>)> {
-        let words = ["explain", name, "-n", NAMESPACE, "-o", "jsonl"];
-        let printed = self.backout.run(&words, SOON).await?.expect(0, "explain")?;
-        let mut lines = printed.output.lines();
-        let header = lines.next().context("the journal is empty")?;
-        let header = serde_json::from_str(header).context("the header of the journal")?;
-        let read = |(index, line): (usize, &str)| {
-            serde_json::from_str(line).with_context(|| format!("line {} of the journal", index + 2))
-        };
-        let entries = lines.enumerate().map(read).collect::<Result<_>>()?;
-        Ok((header, entries))
+        let journal = rollout::journal(&self.cluster.client(), NAMESPACE, name).await;
+        let journal = journal.map_err(|failure| anyhow!(failure.in_full()));
+        let journal = journal.with_context(|| format!("the journal of {name}"))?;
+        Ok((journal.header, journal.entries))
     }
 
     /// The addresses of the pods of a set.

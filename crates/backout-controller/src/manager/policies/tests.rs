@@ -311,6 +311,7 @@ fn a_release_on_its_way_is_named_until_it_is_promoted() {
         promoted: false,
         ended: false,
         leaving: false,
+        retried: false,
         held: false,
     };
     let basis_of = |release| basis(&policies[0], &policies, &[release]);

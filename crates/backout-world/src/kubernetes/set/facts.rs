@@ -1,6 +1,6 @@
 //! What is observed of a set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backout_core::snapshot::{Fact, SetFacts};
@@ -11,7 +11,7 @@ use super::condition::SetCondition;
 use super::{Sets, ours, uid};
 use crate::failure::Failure;
 use crate::kubernetes::names;
-use crate::kubernetes::objects::{self, POD, REPLICA_SET};
+use crate::kubernetes::objects::{self, ENDPOINT_SLICE, POD, REPLICA_SET};
 
 impl Sets {
     /// Observes a set; `None` if there is none. `resource_version` is the Deployment's generation,
@@ -25,9 +25,14 @@ impl Sets {
         // ReplicaSets and pods carry the labels of the pod template, which says nothing of who
         // manages the set.
         let labels = format!("{}={set}", names::RELEASE);
-        let replica_sets = self.objects.list(REPLICA_SET, &labels).await?;
-        let pods = self.objects.list(POD, &labels).await?;
-        Ok(Some(observed(&deployment, &replica_sets, &pods)))
+        // A pod may be ready long before the set's Service leads to it.
+        let of_service = format!("kubernetes.io/service-name={set}");
+        let (replica_sets, pods, slices) = futures::try_join!(
+            self.objects.list(REPLICA_SET, &labels),
+            self.objects.list(POD, &labels),
+            self.objects.list(ENDPOINT_SLICE, &of_service),
+        )?;
+        Ok(Some(observed(&deployment, &replica_sets, &pods, &slices)))
     }
 
     /// A set as the engine is told of it.
@@ -52,10 +57,17 @@ impl Sets {
     }
 }
 
-fn observed(deployment: &Value, replica_sets: &[Value], pods: &[Value]) -> SetFacts {
+fn observed(
+    deployment: &Value,
+    replica_sets: &[Value],
+    pods: &[Value],
+    slices: &[Value],
+) -> SetFacts {
     let newest = newest(deployment, replica_sets);
     let pods = newest.map(|newest| pods_of(newest, pods)).unwrap_or_default();
-    let ready_pods = pods.iter().filter(|pod| is_ready(pod)).count();
+    let reached = reached(slices);
+    let serves = |pod: &&&Value| is_ready(pod) && reached.contains(objects::name(pod));
+    let ready_pods = pods.iter().filter(serves).count();
     let told = objects::count(&deployment["status"]["readyReplicas"], 0);
     let SetCondition { refused, waiting } = SetCondition::of(deployment, newest, &pods);
     SetFacts {
@@ -64,6 +76,7 @@ fn observed(deployment: &Value, replica_sets: &[Value], pods: &[Value]) -> SetFa
         desired: objects::count(&deployment["spec"]["replicas"], 1),
         ready: told.min(u32::try_from(ready_pods).unwrap_or(u32::MAX)),
         running: Arc::new(running(&recorded(deployment), &pods)),
+        evidence: objects::label(deployment, names::FAILED).is_some(),
         refused,
         waiting,
     }
@@ -102,6 +115,23 @@ fn is_ready(pod: &Value) -> bool {
     })
 }
 
+/// The pods that a Service's slices lead to. A pod with two addresses is in two slices, and has to
+/// be ready in both.
+fn reached(slices: &[Value]) -> BTreeSet<&str> {
+    let (mut ready, mut not_ready) = (BTreeSet::new(), BTreeSet::new());
+    for endpoint in slices.iter().filter_map(|slice| slice["endpoints"].as_array()).flatten() {
+        let Some(pod) = endpoint["targetRef"]["name"].as_str() else { continue };
+        // A condition that is not there counts as ready, as the API's documentation says.
+        let is_ready = endpoint["conditions"]["ready"].as_bool().unwrap_or(true);
+        if is_ready {
+            ready.insert(pod)
+        } else {
+            not_ready.insert(pod)
+        };
+    }
+    ready.difference(&not_ready).copied().collect()
+}
+
 /// The digests that the set was made with, by container.
 fn recorded(deployment: &Value) -> BTreeMap<Name, Digest> {
     let noted = objects::annotation(deployment, names::context::IMAGE_DIGESTS).unwrap_or_default();
@@ -137,4 +167,23 @@ pub(in crate::kubernetes) fn digests(pod: &Value) -> Vec<(Name, Digest)> {
             Some((name, digest.parse().ok()?))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::reached;
+
+    #[test]
+    fn a_pod_is_reached_when_every_slice_that_lists_it_says_so() {
+        let endpoint = |pod: &str, conditions: &serde_json::Value| json!({"targetRef": {"kind": "Pod", "name": pod}, "conditions": conditions});
+        let (yes, no) = (json!({"ready": true}), json!({"ready": false}));
+        let slices = [
+            json!({"endpoints": [endpoint("a", &yes), endpoint("b", &no), endpoint("c", &yes)]}),
+            json!({"endpoints": [endpoint("c", &no), endpoint("d", &json!({}))]}),
+            json!({"endpoints": null}),
+        ];
+        assert_eq!(reached(&slices).into_iter().collect::<Vec<_>>(), ["a", "d"]);
+    }
 }

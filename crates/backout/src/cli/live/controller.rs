@@ -1,6 +1,7 @@
 //! `backout controller`: leads every rollout of a cluster.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use backout_controller::manager::Scope;
 use backout_controller::program::{self, Settings};
@@ -29,6 +30,11 @@ pub(crate) struct Arguments {
     /// Watch every namespace.
     #[arg(long)]
     cluster_wide: bool,
+    /// How long the Lease lasts, in seconds: after a crash nobody leads for so long. Every
+    /// controller is given the same.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15,
+          value_parser = clap::value_parser!(u64).range(3..=300))]
+    lease_s: u64,
     /// Run smoke tests of policies in this process. Whoever may write a policy then runs programs
     /// with the controller's rights.
     #[arg(long)]
@@ -56,7 +62,8 @@ pub(crate) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Exit, Fa
             runs_programs: arguments.allow_programs,
             limits: Limits::default(),
         };
-        let settings = Settings { address: arguments.address, namespace, scope, options };
+        let lease = Duration::from_secs(arguments.lease_s);
+        let settings = Settings { address: arguments.address, namespace, lease, scope, options };
         program::run(cluster.client, settings, stopped()?).await?;
         Ok(Exit::Pass)
     })

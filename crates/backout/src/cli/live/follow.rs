@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backout_controller::lead::{self, LEASE, Leadership};
+use backout_controller::lead::{self, LEASE, LEASE_LASTS, Leadership};
 use backout_controller::manager::claim;
 use backout_controller::resources::{ReleaseStatus, Resource};
 use backout_controller::rollout::{self, Led, Options, Rollout};
@@ -93,7 +93,8 @@ impl Follow<'_> {
     ) -> Result<Exit, Failure> {
         let Cluster { client, namespace } = self.cluster;
         let name = self.name;
-        let claimed = Leadership::start(client.clone(), namespace, &claim(name), &identity());
+        let claimed =
+            Leadership::start(client.clone(), namespace, &claim(name), &identity(), LEASE_LASTS);
         let mut leads = claimed.watch();
         let won = tokio::time::timeout(CLAIM_WITHIN, leads.wait_for(|leads| *leads)).await;
         let has_won = matches!(won, Ok(Ok(_)));
