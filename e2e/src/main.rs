@@ -38,7 +38,7 @@ enum Task {
     Prepare,
     /// Start a cluster with the demo, until Ctrl-C
     Cluster,
-    /// Run scenarios, all but those that are pending if none is named
+    /// Run scenarios, all if none is named
     Run { names: Vec<String> },
     /// Measure what many releases at once take of one controller
     Scale {
