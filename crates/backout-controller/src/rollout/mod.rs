@@ -13,7 +13,7 @@ use backout_core::plan::PlanError;
 use backout_core::units::Time;
 use backout_judge::Windows;
 use backout_world::driver::{self, Ended, Handle, Journal, Kept, Limits, Start, Store as _};
-use backout_world::failure::Failure;
+use backout_world::failure::{Failure, Kind};
 use backout_world::live::{self, BeginError, Live, Setup};
 use backout_world::store::ClusterStore;
 use jiff::Timestamp;
@@ -141,6 +141,10 @@ pub async fn lead(
     let start = match kept {
         Some(kept) => Start::Resumed(Box::new(kept)),
         None => {
+            // A way forward is not begun where nothing can be measured.
+            if let Err(why) = live::prometheus(client, &policy).await? {
+                return Err(Failure::new(Kind::Missing, why).into());
+            }
             let start = live::begin(&world, started).await?;
             undone_by = beginning::undone_by(client, &policy).await;
             publisher.note_owners(&undone_by).await;
@@ -158,7 +162,7 @@ pub async fn lead(
     let ended = tokio::spawn(async move {
         let ended = task.await.unwrap_or_else(|error| {
             let message = format!("the driver broke: {error}");
-            Ended::Failed(Failure::new(backout_world::failure::Kind::Failed, message))
+            Ended::Failed(Failure::new(Kind::Failed, message))
         });
         listening.abort();
         // The publisher ends by itself after the last state, or gives up after some tries.

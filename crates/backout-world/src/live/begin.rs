@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::Live;
 use crate::driver::{Start, World as _};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 
 /// Why a run cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,9 +57,6 @@ pub async fn begin(live: &Live, started: Timestamp) -> Result<Start, BeginError>
     let gates = &brief.policy.spec.gates;
     if let Some(gate) = gates.iter().find(|gate| !matches!(gate, Gate::SmokeTest(_))) {
         return Err(BeginError::Gate { gate: gate.name() });
-    }
-    if let (Some(_), Err(why)) = (&brief.policy.spec.metrics, &live.prometheus) {
-        return Err(Failure::new(Kind::Missing, why.clone()).into());
     }
     let snapshot = live.observe().await?.as_of(Time::ZERO);
     let plan = Arc::new(forward::plan(brief, &snapshot)?);

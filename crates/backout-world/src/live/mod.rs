@@ -80,8 +80,8 @@ impl std::fmt::Debug for Live {
 impl Live {
     /// The world of a run. Secrets that the policy names are read here.
     ///
-    /// Where measurements cannot be had, there is a world without them: a way back must not need
-    /// them. [`begin`] does.
+    /// Where measurements cannot be had, there is a world without them, because a way back must not
+    /// need them. Whoever begins a run asks for [`prometheus`] first.
     ///
     /// # Errors
     ///
