@@ -1,5 +1,5 @@
 //! The controller's work while it leads: it watches policies and releases, and leads every rollout
-//! that is due. Which one is due is decided by [`due`].
+//! that is due. Which one is due is decided by [`due()`].
 
 pub mod due;
 mod index;
