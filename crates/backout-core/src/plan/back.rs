@@ -321,7 +321,11 @@ impl Draft<'_> {
     }
 
     fn keep_evidence(&mut self) {
-        let exists = self.snapshot.set(Arm::Candidate).is_some_and(|set| set.desired > 1);
+        // A set of one pod has the right size already, and is still to be marked.
+        let exists = self
+            .snapshot
+            .set(Arm::Candidate)
+            .is_some_and(|set| set.desired > 1 || (set.desired == 1 && !set.evidence));
         let unknown = self.snapshot.sets.candidate.value().is_none();
         if exists || unknown {
             self.push(
