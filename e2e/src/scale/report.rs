@@ -88,19 +88,15 @@ impl Report {
 
     /// The controller's own figures of what took how long.
     pub(super) fn metrics(&mut self, text: &str) {
-        for (name, what) in [
-            ("backout_store_seconds", "storing, as the controller counts it"),
-            ("backout_decision_to_write_seconds", "decision to write, as the controller counts it"),
-        ] {
-            let value = |suffix: &str| {
-                let line =
-                    text.lines().find_map(|line| line.strip_prefix(&format!("{name}{suffix} ")));
-                line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
-            };
-            let (sum_s, count) = (value("_sum"), value("_count"));
-            let mean_ms = if count > 0.0 { sum_s / count * 1000.0 } else { 0.0 };
-            self.row(what, format!("mean {mean_ms:.0} ms of {count:.0}"));
-        }
+        let name = "backout_decision_to_write_seconds";
+        let what = "decision to write, as the controller counts it";
+        let value = |suffix: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}{suffix} ")));
+            line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
+        };
+        let (sum_s, count) = (value("_sum"), value("_count"));
+        let mean_ms = if count > 0.0 { sum_s / count * 1000.0 } else { 0.0 };
+        self.row(what, format!("mean {mean_ms:.0} ms of {count:.0}"));
     }
 }
 

@@ -104,12 +104,6 @@ impl Manager {
         }
     }
 
-    /// Number of rollouts that are led now.
-    #[must_use]
-    pub fn active(&self) -> usize {
-        self.led.len()
-    }
-
     /// Whether policies and releases were listed.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -36,7 +36,6 @@ pub struct Metrics {
     steps: Counter,
     effects: Family<Effect, Counter>,
     decision_to_write: Histogram,
-    store: Histogram,
 }
 
 impl Default for Metrics {
@@ -49,7 +48,6 @@ impl Default for Metrics {
             steps: Counter::default(),
             effects: Family::default(),
             decision_to_write: Histogram::new(BUCKETS_S),
-            store: Histogram::new(BUCKETS_S),
         };
         metrics.register();
         metrics
@@ -76,11 +74,6 @@ impl Metrics {
             "decision_to_write_seconds",
             "Time from a decision to the first write that carries it out",
             self.decision_to_write.clone(),
-        );
-        registry.register(
-            "store_seconds",
-            "Time that storing the state of a run took",
-            self.store.clone(),
         );
     }
 
@@ -113,11 +106,6 @@ impl Metrics {
     /// How long it took from a decision to the first write that carries it out.
     pub fn decision_to_write(&self, took: Duration) {
         self.decision_to_write.observe(took.as_secs_f64());
-    }
-
-    /// How long it took to store the state of a run.
-    pub fn stored(&self, took: Duration) {
-        self.store.observe(took.as_secs_f64());
     }
 
     /// All of it as OpenMetrics text.
