@@ -240,6 +240,10 @@ impl Bench {
             let found = releases.iter().find(|release| release["metadata"]["name"] == *record);
             let outcome = found.and_then(|release| release["status"]["outcome"].as_str());
             report.outcome(workload, outcome.unwrap_or("none"));
+            if workload.is_bad() == (outcome == Some("promoted")) {
+                let why = found.and_then(|release| release["status"]["message"].as_str());
+                tracing::warn!(release = record, outcome, why, "not as it should have ended");
+            }
             let journal = rollout::journal(&client, &namespace, &record).await;
             let journal = journal.map_err(|failure| anyhow::anyhow!(failure.in_full()))?;
             let told = (&journal.header, &journal.entries[..]);

@@ -8,7 +8,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,10 +95,10 @@ impl Policies {
         while let Some(done) = self.tasks.try_join_next() {
             self.done(done, now);
         }
-        self.looks
-            .retain(|key, look| look.busy || policies.iter().any(|policy| Key::of(policy) == *key));
+        let around = Around::of(policies, releases);
+        self.looks.retain(|key, look| look.busy || around.names.contains(key));
         for policy in policies {
-            let (key, basis) = (Key::of(policy), basis(policy, policies, releases));
+            let (key, basis) = (Key::of(policy), basis(policy, &around));
             let known = self.looks.get(&key);
             if known.is_some_and(|look| look.busy || (look.basis == basis && look.next > now)) {
                 continue;
@@ -165,29 +165,48 @@ fn spread(time: Duration, key: &Key) -> Duration {
     time * 4 / 5 + time * 2 / 5 * byte.unwrap_or_default() / 256
 }
 
-fn basis(
-    policy: &DynamicObject,
-    policies: &[Arc<DynamicObject>],
-    releases: &[ReleaseView],
-) -> Basis {
-    let key = Key::of(policy);
-    let workload = |policy: &DynamicObject| policy.data["spec"]["workload"]["name"].clone();
-    let is_rival = |other: &&Arc<DynamicObject>| {
-        let other_key = Key::of(other);
-        other_key.namespace == key.namespace
-            && other_key.name != key.name
-            && workload(other) == workload(policy)
-    };
-    let mut rivals: Vec<String> =
-        policies.iter().filter(is_rival).map(|other| Key::of(other).name).collect();
-    rivals.sort();
-    let on_its_way = releases.iter().find(|release| {
-        release.key.namespace == key.namespace
-            && workload(policy).as_str() == Some(&release.workload)
-            && release.begun
-            && !release.ended
-            && !release.promoted
-    });
+/// Namespace and name of a workload.
+type Workload = (String, String);
+
+/// What there is around each policy, found in one pass over everything: there may be a thousand.
+struct Around {
+    names: BTreeSet<Key>,
+    /// Names of the policies for each workload.
+    policies: BTreeMap<Workload, Vec<String>>,
+    /// The release of each workload that is on its way.
+    active: BTreeMap<Workload, String>,
+}
+
+impl Around {
+    fn of(policies: &[Arc<DynamicObject>], releases: &[ReleaseView]) -> Self {
+        let mut around =
+            Self { names: BTreeSet::new(), policies: BTreeMap::new(), active: BTreeMap::new() };
+        for policy in policies {
+            let key = Key::of(policy);
+            around.policies.entry(workload(policy)).or_default().push(key.name.clone());
+            around.names.insert(key);
+        }
+        for names in around.policies.values_mut() {
+            names.sort();
+        }
+        let is_on_its_way =
+            |release: &&ReleaseView| release.begun && !release.ended && !release.promoted;
+        for release in releases.iter().filter(is_on_its_way) {
+            let workload = (release.key.namespace.clone(), release.workload.clone());
+            around.active.entry(workload).or_insert_with(|| release.key.name.clone());
+        }
+        around
+    }
+}
+
+fn workload(policy: &DynamicObject) -> Workload {
+    let name = policy.data["spec"]["workload"]["name"].as_str().unwrap_or_default();
+    (policy.metadata.namespace.clone().unwrap_or_default(), name.to_owned())
+}
+
+fn basis(policy: &DynamicObject, around: &Around) -> Basis {
+    let (name, workload) = (Key::of(policy).name, workload(policy));
+    let rivals = around.policies.get(&workload).into_iter().flatten();
     let annotations = policy.metadata.annotations.as_ref();
     Basis {
         uid: policy.metadata.uid.clone(),
@@ -195,8 +214,8 @@ fn basis(
         environment: annotations.and_then(|all| all.get(ENVIRONMENT)).cloned(),
         known_good: policy.data["status"]["knownGood"].clone(),
         stable_set: policy.data["status"]["stableSet"].clone(),
-        rivals,
-        active: on_its_way.map(|release| release.key.name.clone()),
+        rivals: rivals.filter(|other| **other != name).cloned().collect(),
+        active: around.active.get(&workload).cloned(),
     }
 }
 

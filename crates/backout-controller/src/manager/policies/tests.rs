@@ -81,7 +81,7 @@ async fn place(name: &str) -> Option<(Client, String)> {
 /// of the abnormal conditions is there.
 async fn looked(client: &Client, document: &Value) -> (String, String, Option<String>) {
     let object = api_of(client, document).get("checkout").await.expect("it is there");
-    let basis = basis(&object, &[], &[]);
+    let basis = basis(&object, &Around::of(&[], &[]));
     at(client, &object, &basis, false).await.expect("its status can be written");
     let object = api_of(client, document).get("checkout").await.expect("it is there");
     assert_eq!(object.data["status"]["observedGeneration"], 1);
@@ -180,7 +180,7 @@ async fn a_missing_permission_names_what_to_grant() {
         apply(&client, document).await.expect("it can be applied");
     }
     let object = api_of(&client, &document).get("checkout").await.expect("it is there");
-    let basis = basis(&object, &[], &[]);
+    let basis = basis(&object, &Around::of(&[], &[]));
     let reader = acting_as(&format!("system:serviceaccount:{namespace}:reader")).await;
     // A binding takes a moment until it holds.
     let message = crate::cluster::until(|| async {
@@ -277,7 +277,7 @@ async fn what_the_policy_itself_gets_wrong_is_told_at_once() {
     let mut other = document.clone();
     other["metadata"]["name"] = json!("another");
     let policies = [object(&document), object(&other)];
-    let basis = basis(&policies[0], &policies, &[]);
+    let basis = basis(&policies[0], &Around::of(&policies, &[]));
     assert_eq!(basis.rivals, ["another"]);
     // Nothing answers, so that everything else only may pass.
     let config = Config::new("http://127.0.0.1:1".parse().expect("an address"));
@@ -314,7 +314,7 @@ fn a_release_on_its_way_is_named_until_it_is_promoted() {
         retried: false,
         held: false,
     };
-    let basis_of = |release| basis(&policies[0], &policies, &[release]);
+    let basis_of = |release| basis(&policies[0], &Around::of(&policies, &[release]));
     let active = basis_of(release.clone());
     assert_eq!(active.active.as_deref(), Some("checkout-2"));
     let said = said(&Report::default(), Vec::new(), &active, Timestamp::now());

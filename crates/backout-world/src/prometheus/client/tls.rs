@@ -1,31 +1,26 @@
 //! Which certificates are believed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hyper_rustls::ConfigBuilderExt;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
+};
 
 use crate::failure::{Failure, Kind};
 
 /// Settings that believe these certificates, or else the system's, or else any.
 pub(super) fn config(ca_pem: Option<&[u8]>, insecure: bool) -> Result<ClientConfig, Failure> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refused(&error.to_string()))?;
     if insecure {
+        let (provider, builder) = begin()?;
         let any = Arc::new(BelieveAny(provider));
         return Ok(builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth());
     }
-    let Some(pem) = ca_pem else {
-        let builder =
-            builder.try_with_platform_verifier().map_err(|error| refused(&error.to_string()))?;
-        return Ok(builder.with_no_client_auth());
-    };
+    let Some(pem) = ca_pem else { return of_the_system() };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| refused(&error.to_string()))?;
@@ -34,7 +29,30 @@ pub(super) fn config(ca_pem: Option<&[u8]>, insecure: bool) -> Result<ClientConf
     if roots.is_empty() {
         return Err(refused("there is no certificate in it"));
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    Ok(begin()?.1.with_root_certificates(roots).with_no_client_auth())
+}
+
+type Builder = rustls::ConfigBuilder<ClientConfig, WantsVerifier>;
+
+fn begin() -> Result<(Arc<CryptoProvider>, Builder), Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| refused(&error.to_string()))?;
+    Ok((provider, builder))
+}
+
+/// The system's certificates are read from some hundred files; they are read once per process,
+/// because a controller makes a client for each of its policies.
+fn of_the_system() -> Result<ClientConfig, Failure> {
+    static READ: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(read) = READ.get() {
+        return Ok(read.clone());
+    }
+    let (_, builder) = begin()?;
+    let builder =
+        builder.try_with_platform_verifier().map_err(|error| refused(&error.to_string()))?;
+    Ok(READ.get_or_init(|| builder.with_no_client_auth()).clone())
 }
 
 fn refused(why: &str) -> Failure {
