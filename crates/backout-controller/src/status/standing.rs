@@ -195,7 +195,7 @@ fn in_step(state: &State, clock: &dyn Fn(Time) -> String) -> Option<String> {
         At::Gating(_) => format!("gate {}", gate_of(step)),
         At::Probing(id) => told.unwrap_or_else(|| probes(state.pending.get(&id))),
         // One word for both: whether it is asked for or looked at changes within a moment.
-        At::Performing(_) | At::Observing(_) => told.unwrap_or_else(|| to_be_done(&step.action)),
+        At::Performing(_) | At::Observing => told.unwrap_or_else(|| to_be_done(&step.action)),
         At::Polling => told.unwrap_or_else(|| "the next look".to_owned()),
         At::Paused => "a person to resume it".to_owned(),
         At::Waiting => match step.action {

@@ -50,7 +50,7 @@ impl Machine {
         self.state.track.failures = 0;
         let within = self.brief.policy.spec.rollback.within.saturating_mul(5);
         self.arm(now + within, TimerReason::DecisionDeadline, out);
-        self.ask(Request::Observe, None, out);
+        self.ask_to_observe(now, out);
     }
 
     /// Decides on a fresh snapshot, and begins what was decided.

@@ -129,24 +129,31 @@ impl Machine {
         if let Limit::Within(within) = self.brief.policy.spec.deadlines.rollout {
             self.arm(now + within, TimerReason::RolloutDeadline, out);
         }
-        self.ask(Request::Observe, None, out);
+        self.ask_to_observe(now, out);
     }
 
+    /// What was seen, asked for or not. What was read before the machine asked is not the answer,
+    /// which is still on its way: it may show a third party, and nothing is decided on it. Asking
+    /// again instead would never end where reading takes longer than such reads are apart.
     fn observed(&mut self, now: Time, snapshot: &Snapshot, out: &mut Effects) {
-        self.state.pending.retain(|_, request| *request != Request::Observe);
+        let answers = snapshot.as_of >= self.state.asked_to_observe;
+        if answers {
+            self.state.pending.retain(|_, request| *request != Request::Observe);
+        }
         match self.state.phase {
-            Phase::Surveying => {
+            Phase::Surveying if answers => {
                 self.state.before = Some(Arc::new(snapshot.clone()));
                 self.state.phase = Phase::Forward;
                 self.plan_started(out);
                 self.enter(now, out);
             }
             Phase::Forward | Phase::Back => {
-                if !self.noticed_third_party(now, snapshot, out) {
+                if !self.noticed_third_party(now, snapshot, out) && answers {
                     self.step_observed(now, snapshot, out);
                 }
             }
-            Phase::Deciding => self.decide(now, snapshot, out),
+            Phase::Deciding if answers => self.decide(now, snapshot, out),
+            Phase::Surveying | Phase::Deciding => {}
             Phase::Ready | Phase::Holding | Phase::Held | Phase::Ended => {}
         }
     }
@@ -192,6 +199,12 @@ impl Machine {
             TimerReason::DecisionDeadline => self.decision_expired(out),
             TimerReason::PauseDeadline => self.pause_expired(now, out),
         }
+    }
+
+    /// Asks for an observation that is at least as fresh as now.
+    fn ask_to_observe(&mut self, now: Time, out: &mut Effects) {
+        self.state.asked_to_observe = now;
+        self.ask(Request::Observe, None, out);
     }
 
     /// Asks for an effect: notes it as pending, which the caller stores before performing it.

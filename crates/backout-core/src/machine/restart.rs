@@ -65,10 +65,8 @@ impl Machine {
             return;
         }
         match (&self.state.phase, self.state.track.at) {
-            (Phase::Surveying | Phase::Deciding, _) => {
-                self.ask(Request::Observe, None, out);
-            }
-            (Phase::Forward | Phase::Back, At::Observing(_)) => self.observe(now, out),
+            (Phase::Surveying | Phase::Deciding, _) => self.ask_to_observe(now, out),
+            (Phase::Forward | Phase::Back, At::Observing) => self.observe(now, out),
             _ => {}
         }
     }

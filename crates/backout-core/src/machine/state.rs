@@ -61,6 +61,9 @@ pub struct State {
     /// When the machine last asked for a write of the route, or heard that it was done: an older
     /// observation says nothing of that write.
     pub wrote_route: Option<Time>,
+    /// When the machine last asked for an observation: an older one is not the answer.
+    #[serde(default)]
+    pub asked_to_observe: Time,
     /// How often traffic was moved back again after someone else moved it.
     pub reasserted: u32,
     /// The newest window that was judged. It stays when the signals are no longer under watch: it
@@ -114,8 +117,8 @@ pub struct Track {
 pub enum At {
     /// Not begun.
     Start,
-    /// Waits for an observation that is at least this fresh.
-    Observing(Time),
+    /// Waits for an observation.
+    Observing,
     /// Waits for an effect.
     Performing(EffectId),
     /// Waits for probes.
@@ -207,6 +210,7 @@ impl State {
             residue: Vec::new(),
             last_step: Time::ZERO,
             wrote_route: None,
+            asked_to_observe: Time::ZERO,
             reasserted: 0,
             judged: None,
         }

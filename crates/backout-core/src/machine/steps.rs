@@ -91,10 +91,10 @@ impl Machine {
         }
     }
 
-    /// Asks for an observation that is at least as fresh as now.
+    /// Observes for the step at hand.
     pub(super) fn observe(&mut self, now: Time, out: &mut Effects) {
-        self.state.track.at = At::Observing(now);
-        self.ask(Request::Observe, None, out);
+        self.state.track.at = At::Observing;
+        self.ask_to_observe(now, out);
     }
 
     fn poll(&mut self, now: Time, waiting_for: String, out: &mut Effects) {
@@ -113,13 +113,11 @@ impl Machine {
     /// A poll rang.
     pub(super) fn look(&mut self, now: Time, out: &mut Effects) {
         match (&self.state.phase, self.state.track.at) {
-            (Phase::Deciding, _) => {
-                self.ask(Request::Observe, None, out);
-            }
+            (Phase::Deciding, _) => self.ask_to_observe(now, out),
             (Phase::Forward | Phase::Back, At::Polling) => self.observe(now, out),
             (Phase::Back, At::Waiting) => {
                 // Settling: keep an eye on the route.
-                self.ask(Request::Observe, None, out);
+                self.ask_to_observe(now, out);
                 self.arm(now + Span::from_secs(10), TimerReason::Poll, out);
             }
             _ => {}
@@ -128,7 +126,7 @@ impl Machine {
 
     pub(super) fn observation_failed(&mut self, now: Time, out: &mut Effects) {
         self.state.track.failures += 1;
-        if matches!(self.state.track.at, At::Observing(_)) {
+        if self.state.track.at == At::Observing {
             self.poll(now, "the world could not be read".to_owned(), out);
         } else {
             let after = self.poll_after();
@@ -137,10 +135,7 @@ impl Machine {
     }
 
     pub(super) fn step_observed(&mut self, now: Time, snapshot: &Snapshot, out: &mut Effects) {
-        let At::Observing(since) = self.state.track.at else { return };
-        if snapshot.as_of < since {
-            // Older than the question: ask again rather than decide on it.
-            self.observe(now, out);
+        if self.state.track.at != At::Observing {
             return;
         }
         let Some(step) = self.state.track.step().cloned() else { return };

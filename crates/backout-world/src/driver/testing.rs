@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use backout_core::document::{Limits as ReadLimits, read};
 use backout_core::journal::{self, Entry, Header, Live};
@@ -77,6 +78,7 @@ pub(super) struct SmallWorld {
     inside: Mutex<Inside>,
     changed: Notify,
     looks: AtomicU64,
+    looks_take_ms: AtomicU64,
 }
 
 impl SmallWorld {
@@ -109,12 +111,25 @@ impl SmallWorld {
             inside: Mutex::new(inside),
             changed: Notify::new(),
             looks: AtomicU64::new(0),
+            looks_take_ms: AtomicU64::new(0),
         })
     }
 
     /// Tells that something changed.
     pub(super) fn touch(&self) {
         self.changed.notify_one();
+    }
+
+    /// Changes something that a look shows and no plan rests on.
+    pub(super) fn stir(&self) {
+        self.inside.lock().expect("no test panics inside").stable.resource_version += 1;
+        self.touch();
+    }
+
+    /// From now on a look takes this long, and shows what was there when it began.
+    pub(super) fn slow_down(&self, look: Duration) {
+        let ms = u64::try_from(look.as_millis()).expect("a short time");
+        self.looks_take_ms.store(ms, Ordering::SeqCst);
     }
 
     /// How often it was looked at.
@@ -250,7 +265,15 @@ fn measurement(limit: Limit, bad: bool) -> Measurement {
 impl World for SmallWorld {
     fn observe(&self) -> BoxFuture<'_, Result<Snapshot, Failure>> {
         self.looks.fetch_add(1, Ordering::SeqCst);
-        async { Ok(self.snapshot()) }.boxed()
+        let took = Duration::from_millis(self.looks_take_ms.load(Ordering::SeqCst));
+        async move {
+            let seen = self.snapshot();
+            if !took.is_zero() {
+                tokio::time::sleep(took).await;
+            }
+            Ok(seen)
+        }
+        .boxed()
     }
 
     fn perform<'a>(

@@ -203,6 +203,27 @@ async fn changes_within_a_second_are_looked_at_once() {
     driven.abort();
 }
 
+/// Looks that began before the run asked say nothing of what it asked about, and must not make it
+/// ask again: where every look takes seconds, it would ask for ever.
+#[tokio::test(start_paused = true)]
+async fn slow_looks_at_a_world_in_motion_do_not_add_up() {
+    let scene = Scene::new(Candidate::Good);
+    scene.world.slow_down(Duration::from_secs(4));
+    let (_handle, driven) = scene.start();
+    // Less than a thousand are needed.
+    let motion = async {
+        while scene.world.looks() < 3_000 {
+            scene.world.stir();
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+    };
+    tokio::select! {
+        state = at_rest(driven) => assert_eq!(state.outcome, Some(Outcome::Promoted)),
+        () = motion => panic!("it looks without an end"),
+    }
+    scene.replays().await;
+}
+
 /// The world tells of everything that the run itself does, which the run looks at anyway: nearly
 /// every look has something new to show, or was asked for.
 #[tokio::test(start_paused = true)]
