@@ -83,7 +83,7 @@ impl Machine {
         self.state.outcome = None;
         self.state.residue.clear();
         self.plan_started(out);
-        self.enter(now, out);
+        self.enter_seen(now, Some(snapshot), out);
     }
 
     /// Both arms degrade alike: stands still and goes on watching.

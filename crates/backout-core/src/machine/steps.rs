@@ -17,6 +17,12 @@ use crate::units::{Limit, Span, Time, Weight};
 impl Machine {
     /// Begins the step at hand, or ends the plan when there is none.
     pub(super) fn enter(&mut self, now: Time, out: &mut Effects) {
+        self.enter_seen(now, None, out);
+    }
+
+    /// Begins the step at hand on what was just seen, if it was: no second look stands between a
+    /// decision and the write that it asks for.
+    pub(super) fn enter_seen(&mut self, now: Time, seen: Option<&Snapshot>, out: &mut Effects) {
         let Some(step) = self.state.track.step().cloned() else {
             self.plan_done(out);
             return;
@@ -34,10 +40,10 @@ impl Machine {
         if let Limit::Within(within) = step.deadline.within {
             self.arm(now + within, TimerReason::StepDeadline, out);
         }
-        self.begin(now, &step, out);
+        self.begin(now, &step, seen, out);
     }
 
-    fn begin(&mut self, now: Time, step: &Step, out: &mut Effects) {
+    fn begin(&mut self, now: Time, step: &Step, seen: Option<&Snapshot>, out: &mut Effects) {
         match &step.action {
             Action::Gate { gate } => {
                 let id = self.ask(Request::RunGate(gate.clone()), None, out);
@@ -80,7 +86,13 @@ impl Machine {
             | Action::MarkKnownGood { .. }
             | Action::SetConfig { .. }
             | Action::Quarantine { .. }
-            | Action::CheckResidue => self.observe(now, out),
+            | Action::CheckResidue => match seen {
+                Some(snapshot) => {
+                    self.state.track.at = At::Observing;
+                    self.step_observed(now, snapshot, out);
+                }
+                None => self.observe(now, out),
+            },
         }
     }
 

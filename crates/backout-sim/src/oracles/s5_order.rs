@@ -131,7 +131,7 @@ fn replicas_for(share_ppm: u32, size: u32) -> u32 {
 mod tests {
     use std::sync::Arc;
 
-    use backout_core::machine::{Effects, Input, Machine, Phase, Precondition, Request};
+    use backout_core::machine::{Effect, Effects, Input, Machine, Phase, Precondition, Request};
     use backout_core::plan::{Action, ScalePurpose, Stage};
     use backout_core::snapshot::{Arm, Fact};
     use backout_core::units::Time;
@@ -182,17 +182,29 @@ mod tests {
     }
 
     /// Makes changes stick before it moves traffic.
-    #[derive(Clone)]
-    struct SlowFirst;
+    #[derive(Clone, Default)]
+    struct SlowFirst {
+        has_sorted: bool,
+    }
 
     impl Bug for SlowFirst {
-        fn act(&mut self, machine: &mut Machine, _: Time, effects: Effects) -> Effects {
-            let track = &machine.state().track;
-            if machine.state().phase == Phase::Back && track.cursor == 0 {
+        fn act(&mut self, machine: &mut Machine, _: Time, mut effects: Effects) -> Effects {
+            let moves = |effect: &&mut Effect| {
+                matches!(effect.request, Request::Apply(Action::SetWeight { .. }))
+            };
+            let moving = effects.effects.iter_mut().find(moves);
+            let Some(moving) = moving.filter(|_| machine.state().phase == Phase::Back) else {
+                return effects;
+            };
+            if !std::mem::replace(&mut self.has_sorted, true) {
                 rewrite(machine, |state| {
                     let plan = Arc::make_mut(&mut state.track.plan);
                     // Stable: the steps of one stage keep their order.
                     plan.steps.sort_by_key(|step| step.stage == Stage::Return);
+                    let slow = plan.steps.iter().position(|step| step.stage == Stage::Stick);
+                    state.track.cursor = slow.expect("something is to stick");
+                    moving.request = Request::Apply(plan.steps[state.track.cursor].action.clone());
+                    state.pending.insert(moving.id, moving.request.clone());
                 });
             }
             effects
@@ -218,7 +230,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_moves_traffic_last_is_caught() {
-        assert_found(&Case::fault("error-rate").run_with(SlowFirst), "S5");
+        assert_found(&Case::fault("error-rate").run_with(SlowFirst::default()), "S5");
     }
 
     #[test]
