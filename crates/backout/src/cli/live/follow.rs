@@ -136,7 +136,7 @@ impl Follow<'_> {
             Err(error) => {
                 return Err(Failure::cluster(
                     error.to_string(),
-                    "nothing was changed; the same command tries it again",
+                    "this command moved no traffic; the same command tries it again",
                 ));
             }
         };
