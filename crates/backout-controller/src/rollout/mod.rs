@@ -116,7 +116,7 @@ pub async fn lead(
         Some(kept) => stored_brief(kept)?,
         None => (Subject::read(client, namespace, object.clone()).await?.brief(), Timestamp::now()),
     };
-    let publisher = Publisher::new(client, &object, options.identity.clone(), started);
+    let publisher = Publisher::new(client, &object, options, started);
     let mut first = None;
     if let Some(kept) = &kept
         && is_over(&kept.stored.state)
@@ -153,10 +153,9 @@ pub async fn lead(
         }
     };
     let store = watched::WatchedStore::new(store, listener);
-    let judge = Arc::new(Windows);
-    let (handle, task) =
-        driver::drive_commanded(start, world, Arc::new(store), judge, options.limits, first)
-            .map_err(LeadError::Stored)?;
+    let (store, judge, limits) = (Arc::new(store), Arc::new(Windows), options.limits.clone());
+    let (handle, task) = driver::drive_commanded(start, world, store, judge, limits, first)
+        .map_err(LeadError::Stored)?;
     let publishing = tokio::spawn(publisher.clone().follow(handle.state()));
     let listening = tokio::spawn(commands::listen(client.clone(), publisher, handle.clone()));
     let ended = tokio::spawn(async move {

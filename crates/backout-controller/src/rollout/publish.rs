@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backout_core::machine::State;
+use backout_world::driver::Turns;
 use backout_world::failure::Failure;
 use jiff::Timestamp;
 use kube::Client;
 use kube::core::DynamicObject;
 use tokio::sync::{Mutex, Notify, watch};
 
-use super::{status_of, told_time};
+use super::{Options, status_of, told_time};
 use crate::api::{self, Objects};
 use crate::resources::{LastCommand, ReleaseStatus, Resource};
 use crate::status::release_status;
@@ -32,6 +33,7 @@ pub struct Publisher {
     name: String,
     generation: i64,
     started: Timestamp,
+    turns: Turns,
     /// What was published last.
     last: Arc<Mutex<ReleaseStatus>>,
     /// Something besides the state is new.
@@ -39,22 +41,24 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher for this Release. `identity` is who drives it.
+    /// A publisher for this Release. Every write takes one of the turns of the process, because
+    /// people can wait for it and a way back cannot.
     #[must_use]
     pub fn new(
         client: &Client,
         release: &DynamicObject,
-        identity: String,
+        options: &Options,
         started: Timestamp,
     ) -> Self {
         let namespace = release.metadata.namespace.as_deref().unwrap_or("default");
         let mut last = status_of(release);
-        last.driver = Some(identity);
+        last.driver = Some(options.identity.clone());
         Self {
             objects: api::objects(client, namespace, Resource::Release),
             name: release.metadata.name.clone().unwrap_or_default(),
             generation: release.metadata.generation.unwrap_or_default(),
             started,
+            turns: options.limits.turns.clone(),
             last: Arc::new(Mutex::new(last)),
             news: Arc::default(),
         }
@@ -90,6 +94,7 @@ impl Publisher {
             return Ok(());
         }
         let value = serde_json::to_value(&status).unwrap_or_default();
+        let _turn = self.turns.take().await;
         self.objects.apply_status(&self.name, value).await?;
         *last = status;
         Ok(())

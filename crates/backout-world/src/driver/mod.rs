@@ -13,6 +13,7 @@ mod store;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::fmt;
 
@@ -25,6 +26,7 @@ use futures::future::BoxFuture;
 pub use clock::Clock;
 pub use run::{Ended, Handle, Limits, Start, drive, drive_commanded};
 pub use store::{Journal, Kept, Store, StoreFailure, Stored, Version};
+pub use turns::{Turn, Turns};
 
 use crate::failure::Failure;
 

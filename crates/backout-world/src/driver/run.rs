@@ -14,6 +14,7 @@ use backout_core::policy::Gate;
 use backout_core::replay::Recorder;
 use backout_core::units::Time;
 use futures::FutureExt as _;
+use futures::future::OptionFuture;
 use jiff::Timestamp;
 use rand::RngExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,14 +22,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::store::{FORMAT, Kept, Store, StoreFailure, Stored, Version};
-use super::{Clock, UnixWindow, World};
+use super::{Clock, Turns, UnixWindow, World};
 use crate::failure::{Failure, Kind};
 
 /// How many ids of taken commands are remembered.
 const REMEMBERED_COMMANDS: usize = 64;
 
 /// Bounds of the driver itself. Waits of the plan have their own deadlines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// For one look at the world.
     pub observe: Duration,
@@ -40,6 +41,8 @@ pub struct Limits {
     /// From a change to the look that nobody asked for: what changes meanwhile is seen by the same
     /// look.
     pub between_looks: Duration,
+    /// Turns that looks take while nothing is urgent. All runs of a process share them.
+    pub turns: Turns,
 }
 
 impl Default for Limits {
@@ -49,6 +52,7 @@ impl Default for Limits {
             effect: Duration::from_secs(30),
             store: Duration::from_secs(300),
             between_looks: Duration::from_secs(1),
+            turns: Turns::default(),
         }
     }
 }
@@ -466,22 +470,30 @@ impl Driver {
             self.about_to_read();
         }
         let (world, clock) = (Arc::clone(&self.world), Arc::clone(&self.clock));
-        let (answers, limits) = (self.answers.clone(), self.limits);
+        let (answers, limits) = (self.answers.clone(), self.limits.clone());
+        let turns = self.turns();
         self.tasks.spawn(async move {
             let input = match &effect.request {
                 Request::Observe => {
+                    let _turn = OptionFuture::from(turns.as_ref().map(Turns::take)).await;
                     let looked = observe(&*world, &clock, limits.observe).await;
                     looked.unwrap_or_else(|failure| Input::Done {
                         effect: effect.id,
                         result: EffectResult::Failed(failure.in_full()),
                     })
                 }
-                _ => carry_out(&*world, &clock, &effect, limits).await,
+                _ => carry_out(&*world, &clock, &effect, &limits).await,
             };
             // The driver is gone when nobody takes the answer, and so is the need for it.
             let _ = answers.send(Answer::Input(input)).await;
         });
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// The turns that a look takes now: none on the way back, which waits for nobody.
+    fn turns(&self) -> Option<Turns> {
+        let is_urgent = matches!(self.machine.state().phase, Phase::Deciding | Phase::Back);
+        (!is_urgent).then(|| self.limits.turns.clone())
     }
 
     /// Something changed that only what is read after this time is sure to show.
@@ -506,8 +518,10 @@ impl Driver {
         self.stale = None;
         self.looking = true;
         let (world, clock) = (Arc::clone(&self.world), Arc::clone(&self.clock));
-        let (answers, limits) = (self.answers.clone(), self.limits);
+        let (answers, limits) = (self.answers.clone(), self.limits.clone());
+        let turns = self.turns();
         self.tasks.spawn(async move {
+            let _turn = OptionFuture::from(turns.as_ref().map(Turns::take)).await;
             let looked = observe(&*world, &clock, limits.observe).await.ok();
             let _ = answers.send(Answer::Look(looked)).await;
         });
@@ -575,7 +589,7 @@ async fn observe(world: &dyn World, clock: &Clock, within: Duration) -> Result<I
     }
 }
 
-async fn carry_out(world: &dyn World, clock: &Clock, effect: &Effect, limits: Limits) -> Input {
+async fn carry_out(world: &dyn World, clock: &Clock, effect: &Effect, limits: &Limits) -> Input {
     let window = match &effect.request {
         Request::Query(window) => Some(UnixWindow::of(*window, clock)),
         _ => None,

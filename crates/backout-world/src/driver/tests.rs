@@ -25,9 +25,13 @@ impl Scene {
     }
 
     fn drive(&self, start: Start) -> (Handle, JoinHandle<Ended>) {
+        self.drive_within(Limits::default(), start)
+    }
+
+    fn drive_within(&self, limits: Limits, start: Start) -> (Handle, JoinHandle<Ended>) {
         let world: Arc<dyn World> = self.world.clone();
         let store: Arc<dyn Store> = self.store.clone();
-        drive(start, world, store, Arc::new(Windows), Limits::default()).expect("it begins")
+        drive(start, world, store, Arc::new(Windows), limits).expect("it begins")
     }
 
     fn start(&self) -> (Handle, JoinHandle<Ended>) {
@@ -222,6 +226,33 @@ async fn slow_looks_at_a_world_in_motion_do_not_add_up() {
         () = motion => panic!("it looks without an end"),
     }
     scene.replays().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_waits_for_nobody() {
+    let scene = Scene::new(Candidate::Bad);
+    let limits = Limits::default();
+    // Others look all the time.
+    let turns = limits.turns.clone();
+    let others = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            held.push(turns.take().await);
+        }
+    });
+    let (header, plan, started) = begin(&brief(), &scene.world);
+    let start = Start::New { header: Box::new(header), plan, started };
+    let (_handle, driven) = scene.drive_within(limits, start);
+    assert_eq!(at_rest(driven).await.outcome, Some(Outcome::RolledBack(Pattern::Traffic)));
+    others.abort();
+    let journal = scene.store.journal().await.expect("memory answers");
+    let at = |wanted: fn(&Event) -> bool| {
+        let found = journal.entries.iter().rfind(|entry| wanted(&entry.event));
+        found.expect("it happened").at
+    };
+    let triggered = at(|event| matches!(event, Event::Triggered { .. }));
+    let planned = at(|event| matches!(event, Event::PlanStarted { .. }));
+    assert_eq!(triggered, planned, "nothing takes time in this world but waiting for a turn");
 }
 
 /// The world tells of everything that the run itself does, which the run looks at anyway: nearly
