@@ -391,4 +391,24 @@ mod tests {
         let told = client.refusal(StatusCode::UNAUTHORIZED, "a", why).in_full();
         assert!(told.contains("no org id") && told.contains("bearerTokenSecret"), "{told}");
     }
+
+    #[test]
+    fn nothing_that_is_shown_has_a_secret_in_it() {
+        let encoded = STANDARD.encode("backout:hush-7f3a");
+        let secret = Secret::new("hush-7f3a");
+        let bearer = Auth::Bearer(secret.clone());
+        let basic = Auth::Basic { user: "backout".to_owned(), password: secret };
+        for auth in [bearer, basic] {
+            let sent = authorization(&auth).unwrap().unwrap();
+            assert!(sent.is_sensitive(), "what logs headers leaves it out");
+            let access = Access { auth, ..Access::new("http://127.0.0.1:1") };
+            let client = Client::new(&access).unwrap();
+            let why = Unreadable::Told { kind: "auth".to_owned(), message: "no".to_owned() };
+            let told = client.refusal(StatusCode::UNAUTHORIZED, "a", why).in_full();
+            let shown = format!("{access:?} {client:?} {sent:?} {told}");
+            assert!(!shown.contains("hush") && !shown.contains(&encoded), "{shown}");
+        }
+        let refused = Client::new(&Access::new("http://backout:hush-7f3a@prometheus")).unwrap_err();
+        assert!(!refused.in_full().contains("hush"), "{}", refused.in_full());
+    }
 }
