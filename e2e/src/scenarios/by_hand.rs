@@ -94,9 +94,13 @@ async fn give(provider: &dyn Provider, arms: &Arms, fence: &Fence, percent: u8) 
     let seen = provider.read(arms).await?;
     let only = Precondition { uid: 0, resource_version: seen.resource_version };
     provider.write(arms, weight, Some(only), fence).await?;
-    let after = provider.read(arms).await?;
-    ensure!(after.candidate_weight == weight, "{percent}% was written, {after:?} was read");
-    Ok(())
+    // A share by replicas is read from EndpointSlices, which follow the Service that was written.
+    until(&format!("{percent}% was written, and is read"), SOON, || async {
+        let after = provider.read(arms).await?;
+        ensure!(after.candidate_weight == weight, "{after:?} was read");
+        Ok(Some(()))
+    })
+    .await
 }
 
 /// Waits until the answers show the share.
