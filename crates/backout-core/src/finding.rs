@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::FieldPath;
+use crate::document::{FieldPath, Location};
 
 /// How bad a finding is. The order is from mild to severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,8 +45,28 @@ impl fmt::Display for Code {
 pub enum Subject {
     /// A field of the policy file; the reader of the file knows its line and column.
     Policy(FieldPath),
+    /// A place in a file.
+    File(Place),
     /// An object of the world, such as `Deployment shop/checkout`.
     Object(String),
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The file, as its user would write it.
+    pub file: String,
+    /// Where in it, unless the whole file is meant.
+    pub location: Option<Location>,
+}
+
+impl fmt::Display for Place {
+    /// Writes `file:line:column`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        self.location.map_or(Ok(()), |location| write!(f, ":{location}"))
+    }
 }
 
 /// One thing that a check found.

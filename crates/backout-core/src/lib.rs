@@ -9,6 +9,7 @@ pub mod finding;
 pub mod journal;
 pub mod judgement;
 pub mod machine;
+pub mod manifest;
 pub mod plan;
 pub mod policy;
 pub mod release;

@@ -8,22 +8,50 @@ use super::Report;
 use crate::workspace::{cargo, crate_name, members, output_of};
 
 /// The crates with no clock, network, disk, environment or threads.
-pub(super) const PURE: &[&str] =
-    &["backout-core", "backout-judge", "backout-promql", "backout-sim"];
+pub(super) const PURE: &[&str] = &[
+    "backout-admission",
+    "backout-core",
+    "backout-gates",
+    "backout-judge",
+    "backout-promql",
+    "backout-sim",
+];
 
 /// Each of our crates and those of ours that it may depend on, in tests and builds too.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     (
         "backout",
-        &["backout-controller", "backout-core", "backout-judge", "backout-sim", "backout-world"],
+        &[
+            "backout-admission",
+            "backout-controller",
+            "backout-core",
+            "backout-gates",
+            "backout-judge",
+            "backout-sim",
+            "backout-signatures",
+            "backout-world",
+        ],
     ),
-    ("backout-controller", &["backout-core", "backout-judge", "backout-world"]),
+    ("backout-admission", &["backout-core"]),
+    ("backout-controller", &["backout-core", "backout-gates", "backout-judge", "backout-world"]),
     ("backout-core", &[]),
     ("backout-e2e", &["backout-controller", "backout-core", "backout-judge", "backout-world"]),
+    ("backout-gates", &["backout-core"]),
     ("backout-judge", &["backout-core"]),
     ("backout-promql", &[]),
-    ("backout-sim", &["backout-core", "backout-judge", "backout-promql"]),
-    ("backout-world", &["backout-core", "backout-judge", "backout-promql"]),
+    ("backout-sim", &["backout-core", "backout-gates", "backout-judge", "backout-promql"]),
+    ("backout-signatures", &["backout-core", "backout-gates"]),
+    (
+        "backout-world",
+        &[
+            "backout-admission",
+            "backout-core",
+            "backout-gates",
+            "backout-judge",
+            "backout-promql",
+            "backout-signatures",
+        ],
+    ),
     ("xtask", &[]),
 ];
 

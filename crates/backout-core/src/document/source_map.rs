@@ -156,6 +156,20 @@ impl SourceMap {
         segments.into_iter().rev().collect()
     }
 
+    /// Moves every place down, for a document that does not begin its file.
+    pub(super) fn shift_lines(&mut self, lines: u32) {
+        for node in &mut self.nodes {
+            node.value.line = node.value.line.saturating_add(lines);
+            if let Some(key) = &mut node.key {
+                key.line = key.line.saturating_add(lines);
+            }
+        }
+        self.starts = std::mem::take(&mut self.starts)
+            .into_iter()
+            .map(|((line, column, role), node)| ((line.saturating_add(lines), column, role), node))
+            .collect();
+    }
+
     /// Adds a node, or replaces the root; the first of duplicate keys keeps its path.
     pub(super) fn add(&mut self, node: Node) -> usize {
         let Some(segment) = node.segment.clone() else {

@@ -2,6 +2,7 @@
 //! choice: nothing waits for ever, missing data is never good, failed pods are kept.
 
 use super::Gate;
+use super::gate::Severity;
 use crate::units::{Limit, Name, Share, Span};
 
 pub(super) fn namespace() -> Name {
@@ -78,6 +79,14 @@ pub(super) const fn rollout() -> Limit {
 
 pub(super) const fn pause() -> Limit {
     Limit::Within(Span::from_hours(24))
+}
+
+pub(super) const fn fail_on() -> Severity {
+    Severity::High
+}
+
+pub(super) const fn scan_max_age() -> Span {
+    Span::from_hours(7 * 24)
 }
 
 pub(super) const fn smoke_within() -> Span {

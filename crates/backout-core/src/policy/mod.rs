@@ -6,9 +6,10 @@
 mod deadlines;
 mod defaults;
 mod external;
-mod gate;
+pub mod gate;
 mod metrics;
 mod preset;
+mod registry;
 mod rollback;
 mod signal;
 mod strategy;
@@ -24,6 +25,7 @@ pub use external::External;
 pub use gate::{Gate, SmokeTest};
 pub use metrics::{BasicAuthSecret, Metrics, Prometheus, SecretRef};
 pub use preset::{Measures, Preset, Source};
+pub use registry::Registry;
 pub use rollback::RollbackPolicy;
 pub use signal::{BucketUnit, Quantiled, Query, Ratio, Signal, SignalKind, Threshold};
 pub use strategy::{Analysis, Approval, BlueGreen, Canary, CanaryStep, Strategy};
@@ -98,6 +100,9 @@ pub struct PolicySpec {
     /// configuration drift.
     #[serde(default = "defaults::gates")]
     pub gates: Vec<Gate>,
+    /// Where images are read.
+    #[serde(default, skip_serializing_if = "Registry::is_default")]
+    pub registry: Registry,
     /// The way back.
     #[serde(default)]
     pub rollback: RollbackPolicy,
@@ -146,6 +151,10 @@ pub struct ConfigSource {
     /// Values files, later ones win.
     #[serde(default)]
     pub values: Vec<String>,
+    /// The manifests that were rendered of them: a file or a folder. They are what the gates on
+    /// manifests read. Default: rendered with `helm`, when it is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendered: Option<String>,
 }
 
 impl ReleasePolicy {

@@ -53,6 +53,12 @@ pub struct ReleaseSpec {
     /// Infrastructure modules that it runs on, each after the ones it depends on.
     #[serde(default)]
     pub infrastructure: Vec<Module>,
+    /// Bills of materials of the images: SPDX or CycloneDX files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sboms: Vec<Attachment>,
+    /// Reports of vulnerability scanners on the images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scans: Vec<Attachment>,
     /// Where it comes from.
     pub context: Context,
 }
@@ -67,8 +73,36 @@ pub struct Image {
     pub repository: String,
     /// The tag that people use for it.
     pub tag: String,
-    /// The digest that the build made.
+    /// The digest that the build made: of the index, when the build made one for several platforms.
     pub digest: Digest,
+    /// What the index lists for each platform, without attestations. Empty when the build made one
+    /// image only, or when nobody asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<PlatformImage>,
+}
+
+/// The image of one platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlatformImage {
+    /// Operating system and processor, such as `linux/amd64` or `linux/arm64/v8`.
+    pub platform: String,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// A file that says something about an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attachment {
+    /// The container name of the image. Default: the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Name>,
+    /// The file, relative to the policy.
+    pub file: String,
+    /// SHA-256 of the file, when it was recorded: a file that was changed since is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// The configuration that a release is shipped with.
@@ -79,6 +113,33 @@ pub struct Configuration {
     pub revision: String,
     /// Version of the chart.
     pub chart_version: String,
+    /// SHA-256 over the files of the chart, each with its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart_digest: Option<Digest>,
+    /// What the release brings for single environments instead of what the policy names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvironmentConfig>,
+}
+
+/// The configuration of one environment, as a release brings it. What is left out is as the policy
+/// says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvironmentConfig {
+    /// The environment's name.
+    pub name: Name,
+    /// Folder of the chart, relative to the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<String>,
+    /// Values files, relative to the policy; later ones win.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<String>>,
+    /// SHA-256 over the values files, in their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values_digest: Option<Digest>,
+    /// The manifests that were rendered of chart and values, relative to the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendered: Option<String>,
 }
 
 /// What a migration means for the release before it. The names follow the classes OK, L, C, W, R,

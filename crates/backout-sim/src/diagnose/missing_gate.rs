@@ -9,7 +9,9 @@ use crate::rehearse::Project;
 
 pub(super) fn find(project: &Project, list: &mut Vec<Weakness>) {
     let smoke = Gate::SmokeTest(SmokeTest {
+        up: Vec::new(),
         run: vec!["smoke-test".to_owned()],
+        down: Vec::new(),
         within: Span::from_mins(5),
     });
     let wanted = [

@@ -21,13 +21,17 @@ impl Live {
                 "the controller runs no programs of a policy; let the pipeline run the smoke test, \
                  or start the controller with `--allow-programs`",
             ),
-            Gate::ArtifactDigest {} | Gate::ArtifactSignature {} | Gate::ConfigDrift {} => {
-                not_evaluated(&format!(
-                    "gate {} cannot be evaluated in a cluster yet; take it out of `spec.gates`, \
+            Gate::ArtifactDigest(_)
+            | Gate::ArtifactSignature(_)
+            | Gate::Vulnerabilities(_)
+            | Gate::Policies(_)
+            | Gate::ConfigDrift(_)
+            | Gate::Probes(_)
+            | Gate::Context(_) => not_evaluated(&format!(
+                "gate {} cannot be evaluated in a cluster yet; take it out of `spec.gates`, \
                      and let the pipeline check it",
-                    gate.name()
-                ))
-            }
+                gate.name()
+            )),
         }
     }
 

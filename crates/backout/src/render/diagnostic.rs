@@ -47,6 +47,10 @@ pub(crate) fn finding(
             diagnostic.at(&document.source.name, Some(location));
             diagnostic.show(Some(&document.source), location, &finding.label);
         }
+        Subject::File(place) => {
+            diagnostic.at(&place.file, place.location);
+            diagnostic.note("found", &finding.label);
+        }
         Subject::Object(object) => {
             diagnostic.at(object, None);
             diagnostic.note("found", &finding.label);

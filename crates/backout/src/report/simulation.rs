@@ -315,9 +315,12 @@ fn in_short(cause: &Cause) -> String {
 
 impl Found {
     fn new(finding: &Finding, policy: &Document<ReleasePolicy>, command: &str) -> Self {
-        let (subject, place) = match &finding.subject {
-            Subject::Policy(path) => (path.to_string(), Some(policy.map.nearest(path))),
-            Subject::Object(object) => (object.clone(), None),
+        let (subject, file, place) = match &finding.subject {
+            Subject::Policy(path) => {
+                (path.to_string(), Some(&policy.source.name), Some(policy.map.nearest(path)))
+            }
+            Subject::File(place) => (place.to_string(), Some(&place.file), place.location),
+            Subject::Object(object) => (object.clone(), None, None),
         };
         Self {
             code: finding.code,
@@ -326,7 +329,7 @@ impl Found {
             label: finding.label.clone(),
             help: finding.help.clone(),
             subject,
-            file: place.map(|_| policy.source.name.clone()),
+            file: file.cloned(),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
             replay: finding.replay.as_ref().map(|replay| format!("{command} {replay}")),

@@ -80,9 +80,13 @@ fn not_evaluated(gate: &Gate, runs_programs: bool) -> Option<String> {
              take it out of `spec.gates`, or start the controller with `--allow-programs`"
                 .to_owned(),
         ),
-        Gate::ArtifactDigest {} | Gate::ArtifactSignature {} | Gate::ConfigDrift {} => {
-            Some(live::BeginError::Gate { gate: gate.name() }.to_string())
-        }
+        Gate::ArtifactDigest(_)
+        | Gate::ArtifactSignature(_)
+        | Gate::Vulnerabilities(_)
+        | Gate::Policies(_)
+        | Gate::ConfigDrift(_)
+        | Gate::Probes(_)
+        | Gate::Context(_) => Some(live::BeginError::Gate { gate: gate.name() }.to_string()),
     }
 }
 

@@ -52,10 +52,14 @@ pub(super) fn derive(
             config: Configuration {
                 revision: text(context::CONFIG_REVISION).unwrap_or_else(|| "adopted".to_owned()),
                 chart_version: chart.unwrap_or("unknown").to_owned(),
+                chart_digest: None,
+                environments: Vec::new(),
             },
             migrations: Vec::new(),
             flags: Vec::new(),
             infrastructure: Vec::new(),
+            sboms: Vec::new(),
+            scans: Vec::new(),
             context: Context {
                 git_sha: text(context::GIT_SHA).unwrap_or_else(|| NO_COMMIT.to_owned()),
                 git_ref: "unknown".to_owned(),
@@ -125,7 +129,7 @@ fn images(deployment: &Value, pods: &[Value]) -> Result<Vec<Image>, Failure> {
         let container_name: Name = told.parse().map_err(|_| unknown())?;
         let digest = running.get(&container_name).cloned().ok_or_else(unknown)?;
         let (repository, tag) = split(container["image"].as_str().unwrap_or_default());
-        Ok(Image { name: container_name, repository, tag, digest })
+        Ok(Image { name: container_name, repository, tag, digest, platforms: Vec::new() })
     });
     images.collect()
 }

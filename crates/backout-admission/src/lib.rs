@@ -1,0 +1,9 @@
+//! Admission policies on manifests, evaluated without a cluster.
+//!
+//! Each engine reads policies in the form that people have them, and says of every rule and every
+//! object that it applies to what was decided. What an engine cannot evaluate is
+//! [`Decision::NotEvaluated`] with the reason, and never a pass.
+
+mod decision;
+
+pub use decision::{Decided, Decision, Engine, Rule};
