@@ -5,6 +5,7 @@
 //! a pipeline, in a cluster and in a rehearsal.
 
 pub mod gates;
+pub mod oci;
 mod outcome;
 
 pub use outcome::Outcome;

@@ -5,6 +5,7 @@
 //! - [`kubernetes`]: names and labels of our objects, release sets, what a cluster refuses.
 //! - [`probe`]: requests through the route, counted by who answers.
 //! - [`prometheus`]: what a policy's signals measured.
+//! - [`registry`]: images, from registries and image layouts.
 //! - [`store`]: runs as they are kept in the cluster.
 //! - [`traffic`]: the objects that move traffic; one provider, one file.
 
@@ -14,5 +15,8 @@ pub mod kubernetes;
 pub mod live;
 pub mod probe;
 pub mod prometheus;
+pub mod registry;
+mod secret;
 pub mod store;
+mod tls;
 pub mod traffic;

@@ -1,7 +1,5 @@
 //! Asks Prometheus over HTTP, within limits of time and size. Only reads.
 
-mod tls;
-
 use std::fmt;
 use std::time::Duration;
 
@@ -19,27 +17,11 @@ use hyper_util::rt::TokioExecutor;
 
 use super::answer::{self, Answer, Unreadable};
 use crate::failure::{Failure, Kind, with_causes};
+pub use crate::secret::Secret;
+use crate::tls;
 
 /// Characters of a query or of a foreign answer that an error repeats.
 const SHOWN: usize = 200;
-
-/// A password or token. It is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// A secret from its text, without the line end that files and Kubernetes Secrets often have.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.trim_end_matches(['\n', '\r']).to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
 
 /// How the client says who it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,7 +143,8 @@ impl Client {
     pub fn new(access: &Access) -> Result<Self, Failure> {
         let address = checked_address(&access.address)?;
         let authorization = authorization(&access.auth)?;
-        let tls = tls::config(access.ca_pem.as_deref(), access.insecure_skip_verify)?;
+        let tls = tls::config(access.ca_pem.as_deref(), access.insecure_skip_verify)
+            .map_err(|why| unusable_certificates(&why))?;
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -319,6 +302,11 @@ impl Client {
     }
 }
 
+fn unusable_certificates(why: &str) -> Failure {
+    Failure::new(Kind::Refused, format!("the certificates for Prometheus cannot be used: {why}"))
+        .with_help("the Secret named by `caSecret` holds certificates as PEM")
+}
+
 /// An address that can be asked, without the slash at its end.
 fn checked_address(address: &str) -> Result<String, Failure> {
     let refused = |why: &str| {
@@ -341,9 +329,9 @@ fn checked_address(address: &str) -> Result<String, Failure> {
 fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, Failure> {
     let text = match auth {
         Auth::None => return Ok(None),
-        Auth::Bearer(Secret(token)) => format!("Bearer {token}"),
-        Auth::Basic { user, password: Secret(password) } => {
-            format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+        Auth::Bearer(token) => format!("Bearer {}", token.reveal()),
+        Auth::Basic { user, password } => {
+            format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.reveal())))
         }
     };
     let mut value = HeaderValue::from_str(&text).map_err(|_| {

@@ -9,10 +9,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
 
-use crate::failure::{Failure, Kind};
-
 /// Settings that believe these certificates, or else the system's, or else any.
-pub(super) fn config(ca_pem: Option<&[u8]>, insecure: bool) -> Result<ClientConfig, Failure> {
+///
+/// # Errors
+/// Why the certificates cannot be used.
+pub(crate) fn config(ca_pem: Option<&[u8]>, insecure: bool) -> Result<ClientConfig, String> {
     if insecure {
         let (provider, builder) = begin()?;
         let any = Arc::new(BelieveAny(provider));
@@ -21,41 +22,35 @@ pub(super) fn config(ca_pem: Option<&[u8]>, insecure: bool) -> Result<ClientConf
     let Some(pem) = ca_pem else { return of_the_system() };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| refused(&error.to_string()))?;
-        roots.add(certificate).map_err(|error| refused(&error.to_string()))?;
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
     }
     if roots.is_empty() {
-        return Err(refused("there is no certificate in it"));
+        return Err("there is no certificate in it".to_owned());
     }
     Ok(begin()?.1.with_root_certificates(roots).with_no_client_auth())
 }
 
 type Builder = rustls::ConfigBuilder<ClientConfig, WantsVerifier>;
 
-fn begin() -> Result<(Arc<CryptoProvider>, Builder), Failure> {
+fn begin() -> Result<(Arc<CryptoProvider>, Builder), String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| refused(&error.to_string()))?;
+        .map_err(|error| error.to_string())?;
     Ok((provider, builder))
 }
 
 /// The system's certificates are read from some hundred files; they are read once per process,
 /// because a controller makes a client for each of its policies.
-fn of_the_system() -> Result<ClientConfig, Failure> {
+fn of_the_system() -> Result<ClientConfig, String> {
     static READ: OnceLock<ClientConfig> = OnceLock::new();
     if let Some(read) = READ.get() {
         return Ok(read.clone());
     }
     let (_, builder) = begin()?;
-    let builder =
-        builder.try_with_platform_verifier().map_err(|error| refused(&error.to_string()))?;
+    let builder = builder.try_with_platform_verifier().map_err(|error| error.to_string())?;
     Ok(READ.get_or_init(|| builder.with_no_client_auth()).clone())
-}
-
-fn refused(why: &str) -> Failure {
-    Failure::new(Kind::Refused, format!("the certificates for Prometheus cannot be used: {why}"))
-        .with_help("the Secret named by `caSecret` holds certificates as PEM")
 }
 
 /// For `insecureSkipVerify`: the connection is encrypted, but nobody knows to whom.
