@@ -81,7 +81,7 @@ fn minor(told: &str) -> Option<u32> {
 }
 
 /// The user's cache folder for the tools of tests.
-fn cache() -> Result<PathBuf> {
+pub(crate) fn cache() -> Result<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let user = match (variable("XDG_CACHE_HOME"), variable("HOME")) {
         (Some(cache), _) => PathBuf::from(cache),

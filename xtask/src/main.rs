@@ -1,6 +1,7 @@
 //! The project's own tasks. `cargo xtask help` lists them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod docker_registry;
 mod e2e;
 mod generate;
 mod helm;
@@ -24,6 +25,7 @@ Usage: cargo xtask <TASK>
   e2e [NAME...]       run scenarios on real clusters, all if none is named
   scale [ARGS]        measure many releases at once on one controller; see --help
   cluster             start a real cluster with the demo, until Ctrl-C
+  docker-registry     get the registry for tests, and print where it is
   helm                get Helm for the tests of the chart, and print where it is
   generate [--check]  write the generated files, or fail when one is out of date
   invariants          check what ARCHITECTURE.md promises
@@ -51,6 +53,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["e2e", names @ ..] => e2e::scenarios(names),
         ["scale", rest @ ..] => e2e::scale(rest),
         ["cluster"] => e2e::cluster(),
+        ["docker-registry"] => docker_registry::run(),
         ["helm"] => helm::run(),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),

@@ -5,12 +5,19 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
+use crate::docker_registry;
 use crate::workspace::cargo;
 
 /// Runs the tests. `args` go to `cargo test`; without any, the whole workspace is tested.
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--no-fail-fast"]);
+    match docker_registry::prepare() {
+        Ok(program) => drop(command.env(docker_registry::VARIABLE, program)),
+        // Single crates can be tested on a machine that is no Debian.
+        Err(error) if names_packages(args) => eprintln!("warning: {error:#}"),
+        Err(error) => return Err(error),
+    }
     if !names_packages(args) {
         command.arg("--workspace");
     }

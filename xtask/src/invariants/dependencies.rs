@@ -36,6 +36,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("backout-controller", &["backout-core", "backout-gates", "backout-judge", "backout-world"]),
     ("backout-core", &[]),
     ("backout-e2e", &["backout-controller", "backout-core", "backout-judge", "backout-world"]),
+    ("backout-fixtures", &["backout-core"]),
     ("backout-gates", &["backout-core"]),
     ("backout-judge", &["backout-core"]),
     ("backout-promql", &[]),
@@ -99,8 +100,14 @@ const FORBIDDEN: &[&str] = &[
     "walkdir",
 ];
 
-/// What tests alone may use: the status of a release is tested on states of rehearsed runs.
-const TESTS_MAY_USE: &[(&str, &str)] = &[("backout-controller", "backout-sim")];
+/// What tests alone may use: the status of a release is tested on states of rehearsed runs, and
+/// images and registries are made for tests.
+const TESTS_MAY_USE: &[(&str, &str)] = &[
+    ("backout", "backout-fixtures"),
+    ("backout-controller", "backout-sim"),
+    ("backout-signatures", "backout-fixtures"),
+    ("backout-world", "backout-fixtures"),
+];
 
 /// The positive control: the same query must find this crate in this member.
 const CONTROL: (&str, &str) = ("backout-world", "kube");
