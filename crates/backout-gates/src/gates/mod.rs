@@ -1,6 +1,8 @@
 //! The gates: one gate, one file. Each says in its [`About`] what it looks at and what its findings
 //! mean; `docs/gates.md` is written from that.
 
+pub mod artifact_digest;
+
 use backout_core::finding::Level;
 
 /// What a gate is for, and what its findings mean.

@@ -79,9 +79,9 @@ impl Index {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manifest {
     /// Of one image.
-    Image(ImageManifest),
+    Image(Box<ImageManifest>),
     /// A list of them.
-    Index(Index),
+    Index(Box<Index>),
 }
 
 /// What tells the kinds of manifests apart.
@@ -139,9 +139,10 @@ impl Manifest {
             }
         }
         if is_index {
-            return document::read("index", bytes, MOST_MANIFEST_BYTES).map(Self::Index);
+            let read = document::read("index", bytes, MOST_MANIFEST_BYTES);
+            return read.map(Box::new).map(Self::Index);
         }
-        document::read("manifest", bytes, MOST_MANIFEST_BYTES).map(Self::Image)
+        document::read("manifest", bytes, MOST_MANIFEST_BYTES).map(Box::new).map(Self::Image)
     }
 
     /// Its own media type, when it says so.
@@ -155,7 +156,7 @@ impl Manifest {
 
     /// Its annotations.
     #[must_use]
-    pub const fn annotations(&self) -> &std::collections::BTreeMap<String, String> {
+    pub fn annotations(&self) -> &std::collections::BTreeMap<String, String> {
         match self {
             Self::Image(image) => &image.annotations,
             Self::Index(index) => &index.annotations,
@@ -164,7 +165,7 @@ impl Manifest {
 
     /// What it refers to.
     #[must_use]
-    pub const fn subject(&self) -> Option<&Descriptor> {
+    pub fn subject(&self) -> Option<&Descriptor> {
         match self {
             Self::Image(image) => image.subject.as_ref(),
             Self::Index(index) => index.subject.as_ref(),
@@ -173,7 +174,7 @@ impl Manifest {
 
     /// The list of manifests, if it is one.
     #[must_use]
-    pub const fn index(&self) -> Option<&Index> {
+    pub fn index(&self) -> Option<&Index> {
         match self {
             Self::Index(index) => Some(index),
             Self::Image(_) => None,
@@ -182,10 +183,84 @@ impl Manifest {
 
     /// The manifest of one image, if it is one.
     #[must_use]
-    pub const fn image(&self) -> Option<&ImageManifest> {
+    pub fn image(&self) -> Option<&ImageManifest> {
         match self {
             Self::Image(image) => Some(image),
             Self::Index(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn digest() -> String {
+        format!("sha256:{}", "a".repeat(64))
+    }
+
+    fn image() -> serde_json::Value {
+        let blob = json!({"mediaType": media_type::OCI_CONFIG, "digest": digest(), "size": 2});
+        json!({"schemaVersion": 2, "config": blob, "layers": null, "annotations": null})
+    }
+
+    fn read(manifest: &serde_json::Value, declared: Option<&str>) -> Result<Manifest, String> {
+        Manifest::read(manifest.to_string().as_bytes(), declared).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn unknown_fields_survive_and_go_lists_may_be_null() {
+        let mut manifest = image();
+        manifest["futureField"] = json!({"a": [1]});
+        let Manifest::Image(read) = read(&manifest, Some(media_type::OCI_MANIFEST)).unwrap() else {
+            panic!("it is one image")
+        };
+        assert!(read.layers.is_empty());
+        assert_eq!(serde_json::to_value(&read).unwrap()["futureField"], json!({"a": [1]}));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        let mut both = image();
+        both["manifests"] = json!([]);
+        assert!(read(&both, None).unwrap_err().contains("two images at once"));
+        let mut liar = image();
+        liar["mediaType"] = json!(media_type::OCI_INDEX);
+        assert!(read(&liar, None).unwrap_err().contains("no list of manifests"));
+        let came_as = read(&liar, Some(media_type::OCI_MANIFEST)).unwrap_err();
+        assert!(came_as.contains("and came as"), "{came_as}");
+        assert!(read(&image(), Some(media_type::DOCKER_LIST)).is_err());
+        let twice = format!("{{\"schemaVersion\":2,{}", &image().to_string()[1..]);
+        assert!(Manifest::read(twice.as_bytes(), None).unwrap_err().why.contains("duplicate"));
+        assert!(read(&json!({"schemaVersion": 1}), None).unwrap_err().contains("schemaVersion 1"));
+    }
+
+    #[test]
+    fn what_is_cut_too_long_or_too_deep_is_refused() {
+        let text = image().to_string();
+        let cut = Manifest::read(&text.as_bytes()[..text.len() / 2], None).unwrap_err();
+        assert!(cut.why.contains("ends in the middle"), "{cut}");
+        let long = vec![b' '; MOST_MANIFEST_BYTES + 1];
+        assert!(Manifest::read(&long, None).unwrap_err().why.contains("at most"));
+        let nested = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+        let deep = format!("{{\"a\":{nested},{}", &image().to_string()[1..]);
+        assert!(Manifest::read(deep.as_bytes(), None).unwrap_err().why.contains("recursion"));
+        let mut wrong = image();
+        wrong["config"]["digest"] = json!("sha256:123");
+        let told = read(&wrong, None).unwrap_err();
+        assert!(
+            told.contains("64 lowercase hexadecimal digits") && told.contains("line 1"),
+            "{told}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Manifest::read(&bytes, None);
         }
     }
 }

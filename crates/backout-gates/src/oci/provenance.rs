@@ -97,7 +97,7 @@ fn revision(place: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn revision_in(predicate: Value) -> Option<String> {
+    fn revision_in(predicate: &Value) -> Option<String> {
         let statement = serde_json::json!({
             "_type": "https://in-toto.io/Statement/v0.1",
             "predicateType": "https://slsa.dev/provenance/v0.2",
@@ -120,11 +120,11 @@ mod tests {
             serde_json::json!({"buildDefinition": {"resolvedDependencies": [
                 {"uri": "git+https://git.example/a", "digest": {"gitCommit": commit}}]}}),
         ] {
-            assert_eq!(revision_in(predicate.clone()).as_deref(), Some(commit), "{predicate}");
+            assert_eq!(revision_in(&predicate).as_deref(), Some(commit), "{predicate}");
         }
         let two = serde_json::json!({"materials": [git(commit), git("b")]});
-        assert_eq!(revision_in(two), None, "two sources name no one commit");
-        assert_eq!(revision_in(serde_json::json!({})), None);
+        assert_eq!(revision_in(&two), None, "two sources name no one commit");
+        assert_eq!(revision_in(&serde_json::json!({})), None);
     }
 
     #[test]

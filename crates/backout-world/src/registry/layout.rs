@@ -181,7 +181,7 @@ impl Layout {
             Lookup::Failed(why) => return Lookup::Failed(why),
         };
         match Manifest::read(&bytes, None) {
-            Ok(Manifest::Index(index)) => Lookup::Found(index),
+            Ok(Manifest::Index(index)) => Lookup::Found(*index),
             Ok(Manifest::Image(_)) => Lookup::Failed(format!("{} is no index", path.display())),
             Err(why) => Lookup::Failed(format!("{}: {why}", path.display())),
         }
