@@ -3,12 +3,14 @@
 //! - [`Registry`]: manifests, blobs, referrers and tags, from either source.
 //! - [`http`]: the distribution protocol, within limits of time and size.
 //! - [`credentials`]: who we are, from the standard Docker configuration.
+//! - [`evidence`]: what the gate on artifact digests looks at.
 //! - [`layout`]: a folder instead of the network.
 //!
 //! Everything that is returned has the digest that was asked for. What could not be read is
 //! [`Lookup::Failed`], and never [`Lookup::Absent`].
 
 pub mod credentials;
+pub mod evidence;
 pub mod http;
 pub mod layout;
 
@@ -23,6 +25,7 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 pub use credentials::Credentials;
+pub use evidence::{Known, digest_evidence};
 pub use http::Options;
 
 /// A source of images. Clones share it.
@@ -31,7 +34,7 @@ pub struct Registry(Arc<Source>);
 
 #[derive(Debug)]
 enum Source {
-    Http(http::Http),
+    Http(Box<http::Http>),
     Layout(layout::Layout),
 }
 
@@ -85,7 +88,8 @@ impl Registry {
     /// # Errors
     /// When the certificates cannot be used.
     pub fn over_http(options: Options, credentials: Credentials) -> Result<Self, Failure> {
-        Ok(Self(Arc::new(Source::Http(http::Http::new(options, credentials)?))))
+        let http = Box::new(http::Http::new(options, credentials)?);
+        Ok(Self(Arc::new(Source::Http(http))))
     }
 
     /// A folder in OCI image layout, which stands for all registries. It is read when it is asked.

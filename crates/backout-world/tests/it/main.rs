@@ -1,7 +1,8 @@
 //! Tests against a real API server, which run when `BACKOUT_E2E_KUBECONFIG` names a kubeconfig, and
-//! against a real Prometheus, which run where it is installed.
+//! against a real Prometheus and a real registry, which run where they are installed.
 
 mod cluster;
 mod prometheus;
+mod registry;
 mod sets;
 mod traffic;

@@ -1,13 +1,13 @@
 //! Credential helpers: programs named `docker-credential-...` that keep secrets elsewhere.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use super::Login;
+use super::{Credentials, Login};
 use crate::secret::Secret;
 
 /// The longest answer that is read of a helper.
@@ -30,7 +30,7 @@ struct Answer {
 pub(super) async fn get(
     helper: &str,
     server: &str,
-    timeout: Duration,
+    credentials: &Credentials,
 ) -> Result<Option<Login>, String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if helper.is_empty() || !helper.chars().all(is_name) {
@@ -38,7 +38,12 @@ pub(super) async fn get(
         return Err(format!("`{shown}` is not the name of a credential helper"));
     }
     let program = format!("docker-credential-{helper}");
-    let (ended_well, output) = tokio::time::timeout(timeout, ask(&program, server))
+    let timeout = credentials.helper_timeout;
+    let file = match &credentials.helper_folder {
+        Some(folder) => folder.join(&program),
+        None => PathBuf::from(&program),
+    };
+    let (ended_well, output) = tokio::time::timeout(timeout, ask(&file, server))
         .await
         .map_err(|_| format!("`{program} get` took longer than {} s", timeout.as_secs_f32()))?
         .map_err(|why| format!("`{program} get` {why}"))?;
@@ -59,7 +64,7 @@ pub(super) async fn get(
 }
 
 /// Runs a helper, and says whether it ended well and what it wrote.
-async fn ask(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
+async fn ask(program: &Path, server: &str) -> Result<(bool, Vec<u8>), String> {
     let mut child = Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())

@@ -51,6 +51,8 @@ pub(super) enum Login {
 pub struct Credentials {
     files: Vec<PathBuf>,
     helper_timeout: Duration,
+    /// Where helpers are, instead of in `PATH`.
+    helper_folder: Option<PathBuf>,
 }
 
 /// The part of a configuration file that is about credentials.
@@ -103,13 +105,20 @@ impl Credentials {
     /// From these files, the first that knows the registry. A file that is not there knows none.
     #[must_use]
     pub const fn in_files(files: Vec<PathBuf>) -> Self {
-        Self { files, helper_timeout: Duration::from_secs(10) }
+        Self { files, helper_timeout: Duration::from_secs(10), helper_folder: None }
     }
 
     /// The same, with another limit on how long a credential helper may take.
     #[must_use]
-    pub const fn with_helper_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_helper_timeout(mut self, timeout: Duration) -> Self {
         self.helper_timeout = timeout;
+        self
+    }
+
+    /// The same, with helpers of this folder instead of those in `PATH`.
+    #[must_use]
+    pub fn with_helper_folder(mut self, folder: PathBuf) -> Self {
+        self.helper_folder = Some(folder);
         self
     }
 
@@ -137,7 +146,7 @@ impl Credentials {
         let own = helpers.filter(|(key, _)| host_in(key) == host).map(|(_, helper)| helper).next();
         let store = config.creds_store.as_ref().filter(|store| !store.is_empty());
         if let Some(helper) = own.or(store) {
-            let found = helper::get(helper, server, self.helper_timeout).await?;
+            let found = helper::get(helper, server, self).await?;
             if found.is_some() || own.is_some() {
                 return Ok(found);
             }

@@ -46,7 +46,7 @@ impl Origin {
     /// the policy names, and for this machine when the registry is on it too: a registry elsewhere
     /// must not make us ask services of our own machine.
     pub(super) fn may_lead_to(&self, next: &Self, plain_http: &[String]) -> bool {
-        let is_named = plain_http.iter().any(|plain| *plain == next.authority);
+        let is_named = plain_http.contains(&next.authority);
         next.is_https || is_named || (self.is_loopback() && next.is_loopback())
     }
 

@@ -253,7 +253,7 @@ impl Exchange {
             Some(Login::Access(_)) | None => {}
         }
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = token_request(&realm, method, form, authorization)?;
+        let request = token_request(&realm, &method, form, authorization)?;
         let response = self.send(request, &shown).await?;
         let status = response.status();
         let body = read(response.into_body(), MOST_TOLD_BYTES, &shown).await?;
@@ -325,20 +325,20 @@ impl Exchange {
 
 fn token_request(
     realm: &Address,
-    method: Method,
+    method: &Method,
     form: String,
     authorization: Option<HeaderValue>,
 ) -> Result<Request<Full<Bytes>>, String> {
     let separator = if realm.path.contains('?') { '&' } else { '?' };
     let address = format!("{}{}", realm.origin, realm.path);
     let mut request = Request::builder()
-        .method(&method)
+        .method(method)
         .header(header::ACCEPT, "application/json")
         .header(header::USER_AGENT, "backout");
     if let Some(authorization) = authorization {
         request = request.header(header::AUTHORIZATION, authorization);
     }
-    let request = if method == Method::POST {
+    let request = if *method == Method::POST {
         request
             .uri(address)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
