@@ -14,9 +14,10 @@ pub mod evidence;
 pub mod http;
 pub mod layout;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use backout_core::policy;
 use backout_core::units::Digest;
 use backout_gates::oci::{
     Descriptor, ImageConfig, Lookup, MOST_CONFIG_BYTES, Manifest, Repository, Wanted,
@@ -83,6 +84,19 @@ pub struct Referrers {
 }
 
 impl Registry {
+    /// What a policy says: its layout, relative to the policy's folder, or else registries over HTTP
+    /// with the credentials of whoever runs this.
+    ///
+    /// # Errors
+    /// When the certificates cannot be used.
+    pub fn of_policy(policy: &policy::Registry, folder: &Path) -> Result<Self, Failure> {
+        if let Some(layout) = &policy.layout {
+            return Ok(Self::in_layout(folder.join(layout)));
+        }
+        let options = Options { plain_http: policy.plain_http.clone(), ..Options::default() };
+        Self::over_http(options, Credentials::of_docker())
+    }
+
     /// Registries over HTTP. Nothing is asked yet.
     ///
     /// # Errors

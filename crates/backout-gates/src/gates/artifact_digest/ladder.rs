@@ -265,6 +265,7 @@ fn by_tag(evidence: &Evidence, deployed: &Deployed) -> Cause {
     for running in evidence.running.iter().filter(same_text) {
         match is_running(now, running) {
             Ok(None) => {}
+            Ok(Some(_)) if runs_what_was_built(evidence, running) => {}
             Ok(Some(runs)) => {
                 let (pod, now) = (running.pod.clone(), now.digest.clone());
                 return Cause::StaleNoop { pod, runs, now };
@@ -283,6 +284,16 @@ fn moved(evidence: &Evidence, to: &Artifact) -> Cause {
     let shown = format!("{}@{}", to.repository, to.digest);
     let now = Box::new(below(evidence, &to.digest, &shown, &found));
     Cause::TagMoved { to: to.digest.clone(), now }
+}
+
+/// Whether a container runs what was built, so that it is well that nothing happens to it.
+fn runs_what_was_built(evidence: &Evidence, running: &Running) -> bool {
+    match &evidence.built {
+        Lookup::Found(built) => is_running(built, running) == Ok(None),
+        Lookup::Absent | Lookup::Failed(_) => {
+            digest_in(&running.image_id).as_ref() == Some(&evidence.recorded.digest)
+        }
+    }
 }
 
 fn is_same_text(text: &str, deployed: &Deployed) -> bool {

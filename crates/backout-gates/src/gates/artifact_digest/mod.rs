@@ -7,6 +7,7 @@
 mod compare;
 mod evidence;
 mod ladder;
+mod mentions;
 mod revision;
 mod words;
 
@@ -17,6 +18,7 @@ use backout_core::units::Digest;
 
 pub use evidence::{Artifact, Deployed, Evidence, Git, PlatformArtifact, Recorded, Running};
 pub use ladder::Cause;
+pub use mentions::mentions;
 
 use crate::Outcome;
 use crate::gates::{About, Explained};

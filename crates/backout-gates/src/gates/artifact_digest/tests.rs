@@ -245,6 +245,10 @@ fn row_2_pods_with_the_same_text_and_another_image_mean_that_nothing_happens() {
     assert_eq!(cause(&evidence), Cause::Unpinned, "the text changes, so that pods do");
     evidence.running = vec![running(&text, "")];
     assert_eq!(told(&evidence).0, Verdict::NotEvaluated);
+    // A pod that runs what was built is not stale, wherever the tag went.
+    evidence.running = vec![running(&text, built.digest.as_str())];
+    evidence.deployed = vec![deployed(&text, Lookup::Found(old))];
+    assert_eq!(cause(&evidence).name(), "TAG_MOVED");
 }
 
 #[test]

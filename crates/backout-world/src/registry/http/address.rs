@@ -88,6 +88,9 @@ pub(super) struct Address {
 impl Address {
     /// Reads an address that somebody else wrote, as seen from this one.
     pub(super) fn join(&self, location: &str) -> Option<Self> {
+        if location.is_empty() {
+            return None;
+        }
         let whole = if location.contains("://") {
             location.to_owned()
         } else if let Some(rest) = location.strip_prefix("//") {

@@ -55,17 +55,17 @@ impl Shop {
 
     async fn evidence(&self, deployed: &[&str], running: Vec<Running>) -> Evidence {
         let recorded = ReleaseImage {
-            name: "checkout".parse().unwrap(),
+            name: "checkout".parse().expect("a name"),
             repository: self.text(""),
             tag: "1.42.0".to_owned(),
             digest: self.built.digest(),
             platforms: Vec::new(),
         };
-        let recorded = Recorded::of(&recorded, Some(COMMIT), None).unwrap();
+        let recorded = Recorded::of(&recorded, Some(COMMIT), None).expect("a repository");
         let known = Known {
             deployed: deployed.iter().map(|text| ((*text).to_owned(), None)).collect(),
             running,
-            node_platforms: vec!["linux/amd64".parse().unwrap()],
+            node_platforms: vec!["linux/amd64".parse().expect("a platform")],
         };
         digest_evidence(&reader(), recorded, known).await
     }
@@ -252,13 +252,13 @@ async fn a_registry_that_is_gone_is_no_missing_image() {
         tokio::task::yield_now().await;
     }
     let recorded = ReleaseImage {
-        name: "checkout".parse().unwrap(),
+        name: "checkout".parse().expect("a name"),
         repository: format!("{address}/{NAME}"),
         tag: "1.42.0".to_owned(),
         digest: built.digest(),
         platforms: Vec::new(),
     };
-    let recorded = Recorded::of(&recorded, Some(COMMIT), None).unwrap();
+    let recorded = Recorded::of(&recorded, Some(COMMIT), None).expect("a repository");
     let known = Known { deployed: vec![(pinned, None)], ..Known::default() };
     let evidence = digest_evidence(&reader(), recorded, known).await;
     expect(&evidence, "UNREADABLE", Verdict::NotEvaluated, None);

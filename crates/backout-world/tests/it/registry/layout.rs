@@ -10,7 +10,7 @@ fn image(files: &str) -> Artifact {
 }
 
 fn repository() -> Repository {
-    "registry.example/shop/checkout".parse().unwrap()
+    "registry.example/shop/checkout".parse().expect("a repository")
 }
 
 #[tokio::test]

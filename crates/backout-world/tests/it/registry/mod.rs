@@ -4,8 +4,10 @@ mod causes;
 mod credentials;
 mod hostile;
 mod layout;
+mod partial;
 mod referrers;
 mod server;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;
