@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::Report;
 use crate::workspace::{read, root, tracked_files};
 
-/// The crates that talk to the person in front of them.
-const PROGRAMS: &[&str] = &["crates/backout", "xtask"];
+/// The crates that talk to the person in front of them; fixtures say which test was skipped.
+const PROGRAMS: &[&str] = &["crates/backout", "crates/backout-fixtures", "xtask"];
 
 const PRINTS_OR_EXITS: &[&str] = &[
     "dbg!",

@@ -96,12 +96,10 @@ pub enum Cause {
         /// What the recorded tag points to, if it points to anything.
         tag: Option<Digest>,
     },
-    /// It has no image for the platform of a node.
+    /// It has no image for the platform of any node.
     WrongPlatform {
-        /// The platforms that it has none for.
+        /// The platforms of the nodes.
         missing: Vec<Platform>,
-        /// Whether it has one for another platform of the nodes.
-        partly: bool,
     },
     /// It could not be read, so that nothing is known.
     Unreadable {
@@ -230,18 +228,22 @@ fn recorded_digest(evidence: &Evidence) -> Cause {
     }
 }
 
-/// Why the nodes cannot run it, if they cannot.
+/// Why no node can run it, if none can, or why that is not known.
 fn runnable(evidence: &Evidence, artifact: &Artifact) -> Option<Cause> {
-    let mut missing = Vec::new();
     for node in &evidence.node_platforms {
-        match artifact.image_for(node) {
-            Lookup::Found(_) => {}
-            Lookup::Absent => missing.push(node.clone()),
-            Lookup::Failed(why) => return Some(Cause::Unreadable { why: why.clone() }),
+        if let Lookup::Failed(why) = artifact.image_for(node) {
+            return Some(Cause::Unreadable { why });
         }
     }
-    let partly = missing.len() < evidence.node_platforms.len();
-    (!missing.is_empty()).then_some(Cause::WrongPlatform { missing, partly })
+    let missing = missing_platforms(evidence, artifact);
+    let is_for_none = !missing.is_empty() && missing.len() == evidence.node_platforms.len();
+    is_for_none.then_some(Cause::WrongPlatform { missing })
+}
+
+/// The platforms of nodes that it has no image for.
+pub(super) fn missing_platforms(evidence: &Evidence, artifact: &Artifact) -> Vec<Platform> {
+    let nodes = evidence.node_platforms.iter();
+    nodes.filter(|node| artifact.image_for(node) == Lookup::Absent).cloned().collect()
 }
 
 fn missing(evidence: &Evidence, what: &str) -> Cause {
@@ -357,11 +359,15 @@ fn below(evidence: &Evidence, digest: &Digest, text: &str, actual: &Lookup<Artif
         }
         Lookup::Failed(why) => return Cause::Unreadable { why: why.clone() },
     };
-    for (index, other, recorded_is_index) in [(built, actual, true), (actual, built, false)] {
-        let listed = nodes.iter().find(|node| index.lists(node, &other.digest));
-        if let Some(platform) = listed.cloned() {
-            return Cause::IndexVsPlatform { recorded_is_index, platform };
-        }
+    if let Some(platform) = nodes.iter().find(|node| built.lists(node, &actual.digest)) {
+        return Cause::IndexVsPlatform { recorded_is_index: true, platform: platform.clone() };
+    }
+    // What an index has for other nodes was not recorded, so that it must not have any.
+    let mut given = nodes.iter().filter(|node| actual.image_for(node) != Lookup::Absent);
+    if given.clone().all(|node| actual.lists(node, &built.digest))
+        && let Some(platform) = given.next()
+    {
+        return Cause::IndexVsPlatform { recorded_is_index: false, platform: platform.clone() };
     }
     of_two(evidence, built, actual)
 }
@@ -374,8 +380,11 @@ fn of_two(evidence: &Evidence, built: &Artifact, actual: &Artifact) -> Cause {
             (Lookup::Failed(why), _) | (_, Lookup::Failed(why)) => {
                 Cause::Unreadable { why: why.clone() }
             }
-            (Lookup::Absent, _) | (_, Lookup::Absent) => {
-                Cause::WrongPlatform { missing: vec![node.clone()], partly: false }
+            // Such a node runs nothing of it.
+            (_, Lookup::Absent) => continue,
+            (Lookup::Absent, Lookup::Found(image)) => {
+                let what = "nothing was recorded that it could be held against";
+                Cause::Unreadable { why: format!("{} is for {node}: {what}", image.digest) }
             }
             (Lookup::Found(old), Lookup::Found(new)) if old.digest == new.digest => continue,
             (Lookup::Found(old), Lookup::Found(new)) => compare::cause(evidence, old, new),

@@ -152,6 +152,8 @@ struct Looked<'a> {
     repository: &'a Repository,
     /// The digest there, written or resolved.
     digest: Option<&'a Digest>,
+    /// What is there, if it could be read.
+    artifact: Option<&'a Artifact>,
     /// Whether a tag is only a name here, because a digest is deployed.
     is_pinned: bool,
     cause: Cause,
@@ -204,6 +206,7 @@ fn look<'a>(config: &ArtifactDigest, evidence: &'a Evidence) -> Vec<Looked<'a>> 
         place: None,
         repository: &recorded.repository,
         digest: Some(&recorded.digest),
+        artifact: if is_pinned { None } else { found(&evidence.built) },
         is_pinned,
         cause,
     };
@@ -214,10 +217,9 @@ fn look<'a>(config: &ArtifactDigest, evidence: &'a Evidence) -> Vec<Looked<'a>> 
         text: deployed.text.clone(),
         place: deployed.place.as_ref(),
         repository: &deployed.reference.repository,
-        digest: deployed.reference.digest.as_ref().or(match &deployed.artifact {
-            Lookup::Found(artifact) => Some(&artifact.digest),
-            Lookup::Absent | Lookup::Failed(_) => None,
-        }),
+        digest: (deployed.reference.digest.as_ref())
+            .or(found(&deployed.artifact).map(|artifact| &artifact.digest)),
+        artifact: found(&deployed.artifact),
         is_pinned: false,
         cause: ladder::deployed(config, evidence, deployed),
     });
@@ -228,6 +230,13 @@ fn look<'a>(config: &ArtifactDigest, evidence: &'a Evidence) -> Vec<Looked<'a>> 
         looked.push(by_record(moved, true));
     }
     looked
+}
+
+const fn found(artifact: &Lookup<Artifact>) -> Option<&Artifact> {
+    match artifact {
+        Lookup::Found(artifact) => Some(artifact),
+        Lookup::Absent | Lookup::Failed(_) => None,
+    }
 }
 
 #[cfg(test)]

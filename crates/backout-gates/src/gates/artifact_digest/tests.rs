@@ -417,6 +417,48 @@ fn an_image_for_another_platform_cannot_run() {
     assert!(judged(&evidence(&built)).message.contains("linux/amd64"));
 }
 
+/// The same on nodes of two platforms, with what each gets of an index.
+fn on_two_platforms(evidence: Evidence, arm: &Image) -> Evidence {
+    let node: Platform = "linux/arm64".parse().unwrap();
+    let given = |artifact: Lookup<Artifact>| {
+        artifact.map(|mut artifact| {
+            let listed = artifact.manifest.index().and_then(|index| index.image_for(&node));
+            let image = match listed {
+                Some(_) => Lookup::Found(arm.of_platform()),
+                None => Lookup::Absent,
+            };
+            artifact.images.push((node.clone(), image));
+            artifact
+        })
+    };
+    let deployed = evidence.deployed.into_iter();
+    let deployed = deployed.map(|it| Deployed { artifact: given(it.artifact), ..it }).collect();
+    Evidence {
+        built: given(evidence.built),
+        tagged: given(evidence.tagged),
+        deployed,
+        node_platforms: vec![self::node(), node.clone()],
+        ..evidence
+    }
+}
+
+#[test]
+fn an_image_for_some_of_the_nodes_is_compared_all_the_same() {
+    let (image, arm, wrong) = (app(), Image::new("arm", None), Image::new("two", Some(OTHER)));
+    let both = index(&[("linux/amd64", &image), ("linux/arm64", &arm)], "a");
+    let child = on_two_platforms(pinned(&both, &image.artifact()), &arm);
+    let expected = vec![("BO309", Level::Warning), ("BO300", Level::Note)];
+    assert_eq!(told(&child), (Verdict::Pass, expected));
+    let other = on_two_platforms(pinned(&both, &wrong.artifact()), &arm);
+    let expected = vec![("BO306", Level::Error), ("BO309", Level::Warning)];
+    assert_eq!(told(&other), (Verdict::Fail, expected), "a warning hides no wrong commit");
+    // What an index has for nodes that nothing was recorded for is not known to be right.
+    let more = on_two_platforms(pinned(&image.artifact(), &both), &arm);
+    let outcome = judged(&more);
+    assert_eq!(outcome.verdict, Verdict::NotEvaluated, "{}", outcome.message);
+    assert!(outcome.message.contains("nothing was recorded"), "{}", outcome.message);
+}
+
 #[test]
 fn findings_point_to_the_manifest_or_the_record() {
     let built = app().artifact();

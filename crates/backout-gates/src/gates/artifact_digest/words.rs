@@ -5,7 +5,7 @@ use backout_core::policy::gate::ArtifactDigest;
 use backout_core::units::Digest;
 
 use super::evidence::{Evidence, Git};
-use super::ladder::{Cause, is_mirror};
+use super::ladder::{Cause, is_mirror, missing_platforms};
 use super::{
     BO300, BO301, BO302, BO303, BO304, BO305, BO306, BO307, BO308, BO309, Code, Looked, revision,
 };
@@ -35,6 +35,14 @@ pub(super) fn findings(
         && !is_mirror(config, looked.repository)
     {
         words.extend(mirror(evidence, looked));
+    }
+    let partly = looked.artifact.map(|artifact| missing_platforms(evidence, artifact));
+    let is_for_some = |missing: &Vec<Platform>| {
+        !missing.is_empty() && missing.len() < evidence.node_platforms.len()
+    };
+    if let Some(missing) = partly.filter(is_for_some) {
+        let found = looked.digest.map_or_else(String::new, short);
+        words.push(wrong_platform(&missing, Level::Warning, &found));
     }
     words.into_iter().map(|words| finding(evidence, looked, words)).collect()
 }
@@ -129,7 +137,7 @@ fn cause(
             ),
         }),
         Cause::Missing { what, ran, tag } => Some(gone(evidence, what, *ran, tag.as_ref())),
-        Cause::WrongPlatform { missing, partly } => Some(wrong_platform(missing, *partly, &found)),
+        Cause::WrongPlatform { missing } => Some(wrong_platform(missing, Level::Error, &found)),
     }
 }
 
@@ -190,7 +198,7 @@ fn meaning(cause: &Cause) -> String {
         Cause::Missing { what, .. } => {
             format!("not comparable, because the registry no longer has {what}")
         }
-        Cause::WrongPlatform { missing, .. } => format!("no image for {}", platforms(missing)),
+        Cause::WrongPlatform { missing } => format!("no image for {}", platforms(missing)),
         Cause::Match
         | Cause::Unpinned
         | Cause::TagMoved { .. }
@@ -351,8 +359,7 @@ fn gone(evidence: &Evidence, what: &str, ran: bool, tag: Option<&Digest>) -> Wor
     }
 }
 
-fn wrong_platform(missing: &[Platform], partly: bool, found: &str) -> Words {
-    let level = if partly { Level::Warning } else { Level::Error };
+fn wrong_platform(missing: &[Platform], level: Level, found: &str) -> Words {
     Words {
         code: BO309,
         level,

@@ -7,6 +7,7 @@
 mod helper;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,15 +92,7 @@ impl Credentials {
     /// From the files that Docker and podman use. They are read when a registry wants credentials.
     #[must_use]
     pub fn of_docker() -> Self {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let docker = match (variable("DOCKER_CONFIG"), variable("HOME")) {
-            (Some(folder), _) => Some(PathBuf::from(folder)),
-            (None, Some(home)) => Some(PathBuf::from(home).join(".docker")),
-            (None, None) => None,
-        };
-        let podman = variable("REGISTRY_AUTH_FILE").map(PathBuf::from);
-        let files = podman.into_iter().chain(docker.map(|folder| folder.join("config.json")));
-        Self::in_files(files.collect())
+        Self::in_files(files(|name| std::env::var_os(name)))
     }
 
     /// From these files, the first that knows the registry. A file that is not there knows none.
@@ -156,6 +149,19 @@ impl Credentials {
             entry.login().map_err(|why| format!("`auths` of `{key}`: {why}"))
         })
     }
+}
+
+/// The files that Docker and podman use, by their environment variables.
+fn files(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let variable = |name| variable(name).filter(|value| !value.is_empty());
+    let docker = match (variable("DOCKER_CONFIG"), variable("HOME")) {
+        (Some(folder), _) => Some(PathBuf::from(folder)),
+        (None, Some(home)) => Some(PathBuf::from(home).join(".docker")),
+        (None, None) => None,
+    };
+    let podman = variable("REGISTRY_AUTH_FILE").map(PathBuf::from);
+    let files = podman.into_iter().chain(docker.map(|folder| folder.join("config.json")));
+    files.collect()
 }
 
 /// The entry of a repository: podman's may be for a part of a registry, and the longest wins.

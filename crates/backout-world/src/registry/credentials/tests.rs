@@ -52,3 +52,20 @@ async fn names_of_helpers_are_not_paths() {
     let told = login(r#"{"credsStore":"../../bin/sh"}"#, "registry.example/a").await.unwrap_err();
     assert!(told.contains("not the name"), "{told}");
 }
+
+#[test]
+fn files_are_looked_for_where_docker_and_podman_keep_them() {
+    let with = |set: &'static [(&str, &str)]| {
+        files(move |name| {
+            let found = set.iter().find(|(key, _)| *key == name)?;
+            Some(OsString::from(found.1))
+        })
+    };
+    let paths = |expected: &[&str]| expected.iter().map(PathBuf::from).collect::<Vec<_>>();
+    assert_eq!(with(&[("HOME", "/h")]), paths(&["/h/.docker/config.json"]));
+    let docker = with(&[("HOME", "/h"), ("DOCKER_CONFIG", "/d"), ("REGISTRY_AUTH_FILE", "")]);
+    assert_eq!(docker, paths(&["/d/config.json"]));
+    let podman = with(&[("REGISTRY_AUTH_FILE", "/r/auth.json"), ("HOME", "/h")]);
+    assert_eq!(podman, paths(&["/r/auth.json", "/h/.docker/config.json"]));
+    assert_eq!(with(&[]), paths(&[]));
+}

@@ -104,6 +104,30 @@ async fn a_token_is_fetched_with_the_password_and_used() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_is_changed_into_an_access_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = Server::start(|head| {
+        let is_asked_well = head.starts_with("POST /token ") && authorization(head).is_none();
+        let body = "{\"access_token\":\"token-5e1f\"}";
+        response(if is_asked_well { "200 OK" } else { "400 Bad Request" }, &[], body)
+    });
+    let tokens = tokens.await;
+    let realm = format!("Bearer realm=\"http://{}/token\"", tokens.address);
+    let registry = Server::start(move |head| match authorization(head) {
+        Some("Bearer token-5e1f") => manifest(),
+        _ => response("401 Unauthorized", &[("WWW-Authenticate", realm.as_str())], ""),
+    });
+    let registry = registry.await;
+    let file = folder.path().join("config.json");
+    let entry = format!("{{\"identitytoken\":\"{PASSWORD}\"}}");
+    let text = format!("{{\"auths\":{{\"http://{}/v2/\":{entry}}}}}", registry.address);
+    std::fs::write(&file, text).expect("writable");
+    let found = read(&registry, Credentials::in_files(vec![file])).await;
+    assert!(matches!(found, Lookup::Found(_)), "{found:?}");
+    assert_eq!(tokens.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_realm_that_others_can_read_gets_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for (realm, expected) in [

@@ -22,7 +22,10 @@ async fn images_are_found_by_name_and_digest_without_layers() {
     let name = Some("registry.example/shop/checkout:1.42.0");
     let images = [(name, &one), (Some("1.41.0"), &index), (None, &signature)];
     layout::write(folder.path(), &images, false);
-    let registry = Registry::in_layout(folder.path());
+    let (above, name) = (folder.path().parent(), folder.path().file_name());
+    let layout = name.map(|name| name.to_string_lossy().into_owned());
+    let policy = backout_core::policy::Registry { layout, ..Default::default() };
+    let registry = Registry::of_policy(&policy, above.expect("a folder")).expect("a layout");
     let repository = repository();
     for (tag, expected) in [("1.42.0", Some(&one)), ("1.41.0", Some(&index)), ("1.40.0", None)] {
         let read = registry.manifest(&repository, &Wanted::tag(tag).unwrap()).await;
