@@ -34,14 +34,19 @@ struct Subject {
 }
 
 /// Where SLSA provenance 0.2 and 1 and BuildKit say which commit was built, the surest first.
-const REVISIONS: [&str; 6] = [
+const REVISIONS: [&str; 4] = [
     "/invocation/configSource/digest",
     "/buildDefinition/externalParameters/configSource/digest",
     "/metadata/https:~1~1mobyproject.org~1buildkit@v1#metadata/vcs/revision",
     "/runDetails/metadata/buildkit_metadata/vcs/revision",
-    "/materials",
-    "/buildDefinition/resolvedDependencies",
 ];
+
+/// What else went into a build. Of other builders than BuildKit its only Git repository is the one
+/// that was built; BuildKit lists what a Dockerfile fetched here, too.
+const SOURCES: [&str; 2] = ["/materials", "/buildDefinition/resolvedDependencies"];
+
+/// Where a statement names the kind of its builder.
+const BUILD_TYPES: [&str; 2] = ["/buildType", "/buildDefinition/buildType"];
 
 impl Provenance {
     /// Whether a statement of this predicate type is a provenance.
@@ -66,7 +71,14 @@ impl Provenance {
             .iter()
             .filter_map(|subject| format!("sha256:{}", subject.digest.get("sha256")?).parse().ok());
         let mut places = REVISIONS.iter().filter_map(|place| statement.predicate.pointer(place));
-        Ok(Self { subjects: subjects.collect(), revision: places.find_map(revision) })
+        let revision = places.find_map(revision).or_else(|| {
+            let named = BUILD_TYPES.iter().filter_map(|place| statement.predicate.pointer(place));
+            let mut named = named.filter_map(Value::as_str);
+            let is_buildkit = named.any(|name| name.contains("buildkit"));
+            let sources = SOURCES.iter().filter_map(|place| statement.predicate.pointer(place));
+            sources.filter(|_| !is_buildkit).find_map(revision)
+        });
+        Ok(Self { subjects: subjects.collect(), revision })
     }
 }
 
@@ -125,6 +137,11 @@ mod tests {
         let two = serde_json::json!({"materials": [git(commit), git("b")]});
         assert_eq!(revision_in(&two), None, "two sources name no one commit");
         assert_eq!(revision_in(&serde_json::json!({})), None);
+        let fetched = serde_json::json!({
+            "buildType": "https://mobyproject.org/buildkit@v1",
+            "materials": [git(commit)],
+        });
+        assert_eq!(revision_in(&fetched), None, "what a Dockerfile fetched is not what was built");
     }
 
     #[test]
