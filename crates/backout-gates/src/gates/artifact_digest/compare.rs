@@ -49,6 +49,12 @@ pub(super) fn cause(
     match (old.diff_ids(), new.diff_ids()) {
         (Some(old_layers), Some(new_layers)) if old_layers == new_layers => {
             let changed = changed_fields(old, new);
+            if changed.is_empty() {
+                // Tools that convert an image write its configuration anew, such as without fields
+                // that are empty.
+                let (from, to) = (built.media_type.clone(), actual.media_type.clone());
+                return Cause::FormatConversion { from, to };
+            }
             let (origin, behaviour) = changed.into_iter().partition(|it| is_origin(it));
             Cause::MetadataRebuild { origin, behaviour }
         }

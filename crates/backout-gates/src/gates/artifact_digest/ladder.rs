@@ -45,7 +45,8 @@ pub enum Cause {
     OtherPlatforms,
     /// As row 5, but only annotations of the manifest differ.
     AnnotationsOnly,
-    /// Row 5. The same configuration in a manifest of another format.
+    /// Row 5. The same configuration in a manifest of another format; or, with equal media types, the
+    /// same settings and files that a tool wrote anew.
     FormatConversion {
         /// Media type of what was built.
         from: String,

@@ -183,7 +183,7 @@ fn meaning(cause: &Cause) -> String {
         Cause::AttestationOnly => "the same images with other attestations".to_owned(),
         Cause::OtherPlatforms => "the same image for the nodes".to_owned(),
         Cause::AnnotationsOnly => "the same image with other annotations".to_owned(),
-        Cause::FormatConversion { .. } => "the same image in another format".to_owned(),
+        Cause::FormatConversion { .. } => "the same image in another form".to_owned(),
         Cause::Recompressed => "the same image, compressed again".to_owned(),
         Cause::MetadataRebuild { behaviour, .. } if behaviour.is_empty() => {
             "the same files, built again".to_owned()
@@ -235,6 +235,12 @@ fn same_image(cause: &Cause, built: &str, found: &str) -> Words {
             Level::Note,
             format!("{found} differs from {built} in the manifest's annotations only"),
         ),
+        Cause::FormatConversion { from, to } if from == to => {
+            let why = format!(
+                "{found} is {built} written again by another tool, with the same files and settings"
+            );
+            (Level::Warning, why)
+        }
         Cause::FormatConversion { from, to } => {
             let (from, to) = (format_name(from), format_name(to));
             let why = format!("{found} is {built} converted from {from} format to {to} format");
