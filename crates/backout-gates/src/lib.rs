@@ -4,6 +4,7 @@
 //! not; the gate decides what that means. The same code therefore judges a release on a laptop, in
 //! a pipeline, in a cluster and in a rehearsal.
 
+pub mod admission_message;
 pub mod gates;
 pub mod oci;
 mod outcome;

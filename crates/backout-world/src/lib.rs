@@ -6,6 +6,7 @@
 //! - [`probe`]: requests through the route, counted by who answers.
 //! - [`prometheus`]: what a policy's signals measured.
 //! - [`registry`]: images, from registries and image layouts.
+//! - [`signatures`]: what a registry holds of signatures of an image.
 //! - [`store`]: runs as they are kept in the cluster.
 //! - [`traffic`]: the objects that move traffic; one provider, one file.
 
@@ -17,6 +18,7 @@ pub mod probe;
 pub mod prometheus;
 pub mod registry;
 mod secret;
+pub mod signatures;
 pub mod store;
 mod tls;
 pub mod traffic;

@@ -2,6 +2,7 @@
 //! mean; `docs/gates.md` is written from that.
 
 pub mod artifact_digest;
+pub mod artifact_signature;
 
 use backout_core::finding::Level;
 

@@ -5,4 +5,5 @@ mod cluster;
 mod prometheus;
 mod registry;
 mod sets;
+mod signatures;
 mod traffic;
