@@ -5,8 +5,13 @@
 //! a pipeline, in a cluster and in a rehearsal.
 
 pub mod admission_message;
+pub mod chart;
 pub mod gates;
+pub mod names;
 pub mod oci;
 mod outcome;
+mod recorded;
+pub mod stamp;
 
 pub use outcome::Outcome;
+pub use recorded::Recorded;

@@ -3,6 +3,12 @@
 
 pub mod artifact_digest;
 pub mod artifact_signature;
+pub mod config_drift;
+pub mod context;
+mod found;
+pub mod probes;
+#[cfg(test)]
+mod testing;
 
 use backout_core::finding::Level;
 

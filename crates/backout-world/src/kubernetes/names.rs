@@ -60,25 +60,8 @@ pub const AUTOSCALER: &str = "backout.dev/autoscaler";
 /// so that an adoption that was cut short goes on with the same set.
 pub const ADOPTED: &str = "backout.dev/adopted";
 
-/// Annotations of the deployment's context: where a release comes from.
-pub mod context {
-    /// Commit that was built.
-    pub const GIT_SHA: &str = "backout.dev/git-sha";
-    /// Number of the build.
-    pub const BUILD_NUMBER: &str = "backout.dev/build-number";
-    /// Page of the build.
-    pub const BUILD_URL: &str = "backout.dev/build-url";
-    /// Digests of the images, by container, as `name=sha256:...`, comma-separated.
-    pub const IMAGE_DIGESTS: &str = "backout.dev/image-digests";
-    /// Flags as the release wants them, as `key=on|off`, comma-separated.
-    pub const FLAGS: &str = "backout.dev/flags";
-    /// Ids of the migrations of the release, comma-separated.
-    pub const MIGRATIONS: &str = "backout.dev/migrations";
-    /// Commit of the configuration.
-    pub const CONFIG_REVISION: &str = "backout.dev/config-revision";
-    /// Version that people use for the release.
-    pub const VERSION: &str = "app.kubernetes.io/version";
-}
+/// Annotations of the deployment's context: where a release comes from. The gates read the same list.
+pub use backout_gates::names::backout as context;
 
 /// A copy's name: the user's name and the eight characters that end the set's name, cut so that
 /// it stays a valid name.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use backout_core::finding::Place;
 use backout_core::units::Digest;
 use backout_gates::gates::artifact_digest::{
-    Artifact, Deployed, Evidence, PlatformArtifact, Recorded, Running,
+    Artifact, Deployed, Evidence, PlatformArtifact, RecordedImage, Running,
 };
 use backout_gates::oci::{
     Descriptor, ImageManifest, Index, Lookup, MOST_CONFIG_BYTES, Manifest, Platform, Provenance,
@@ -28,7 +28,11 @@ pub struct Known {
 
 /// Reads what the gate on artifact digests looks at, for one image: manifests, configurations and
 /// provenance, no layers. Git is for the caller to ask; see [`Evidence::revisions`].
-pub async fn digest_evidence(registry: &Registry, recorded: Recorded, known: Known) -> Evidence {
+pub async fn digest_evidence(
+    registry: &Registry,
+    recorded: RecordedImage,
+    known: Known,
+) -> Evidence {
     let nodes = &known.node_platforms;
     let read: Vec<Result<Reference, String>> = known
         .deployed

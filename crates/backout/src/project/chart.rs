@@ -1,22 +1,18 @@
 //! The configuration of an environment: a Helm chart with values files, and which values the
 //! chart needs that none of them gives.
 //!
-//! Charts are not rendered. Their templates are scanned for `.Values` as described in
-//! [`template`], which finds a key that an environment forgot and stays silent when in doubt.
-
-mod template;
-mod values;
+//! Charts are not rendered here. Their templates are scanned as [`backout_gates::chart`] says.
 
 use std::path::{Component, Path, PathBuf};
 
 use backout_core::document::FieldPath;
 use backout_core::policy::validate::Breach;
 use backout_core::policy::{ConfigSource, ReleasePolicy};
+use backout_gates::chart::{Templates, values};
 use serde_json::Value;
 
 use super::{Troubles, files};
 use crate::error::Failure;
-use template::Templates;
 
 /// The file that makes a folder a chart.
 const CHART: &str = "Chart.yaml";
@@ -27,7 +23,7 @@ const TEMPLATES: &str = "templates";
 /// Bounds, so that a chart that is no chart costs neither time nor memory.
 const MOST_TEMPLATES: usize = 1_000;
 const MOST_VALUES_FILES: usize = 50;
-const MOST_BYTES: usize = 1024 * 1024;
+const MOST_BYTES: usize = values::MOST_BYTES;
 const MOST_BYTES_IN_ALL: usize = 16 * MOST_BYTES;
 const DEEPEST: usize = 8;
 
@@ -60,15 +56,15 @@ pub(super) fn read(
     if let Some(chart) = &chart {
         let own = chart.join(DEFAULTS);
         if own.exists() {
-            all = troubles.keep(values::read(&own))?.unwrap_or_default();
+            all = troubles.keep(read_values(&own))?.unwrap_or_default();
         }
     }
     for path in &paths {
-        if let Some(over) = troubles.keep(values::read(path))? {
+        if let Some(over) = troubles.keep(read_values(path))? {
             values::merge(&mut all, over);
         }
     }
-    let mut templates = Templates::default();
+    let mut templates = Scanned::default();
     if let Some(chart) = &chart
         && let Err(stop) = add_folder(&chart.join(TEMPLATES), DEEPEST, &mut templates, &all)
     {
@@ -85,8 +81,17 @@ pub(super) fn read(
     Ok(Configuration {
         chart: chart.as_deref().map(files::shown).unwrap_or_default(),
         values: paths.iter().map(|path| files::shown(path)).collect(),
-        missing_keys: if sound { templates.missing(&all) } else { Vec::new() },
+        missing_keys: if sound { templates.templates.missing(&all) } else { Vec::new() },
     })
+}
+
+fn read_values(path: &Path) -> Result<Value, Failure> {
+    let name = files::shown(path);
+    let bytes = files::bytes(path, MOST_BYTES)
+        .map_err(|source| Failure::File { path: name.clone(), source })?;
+    let values = values::read(&name, &bytes)
+        .map_err(|unreadable| Failure::Document(Box::new(unreadable)))?;
+    Ok(values.value)
 }
 
 fn chart_folder(
@@ -171,6 +176,14 @@ fn resolve(directory: &Path, given: &str) -> Result<PathBuf, (String, String)> {
     if real.starts_with(root) { Ok(path) } else { Err(outside(" through a symbolic link")) }
 }
 
+/// Templates that were scanned, and how much of them there was.
+#[derive(Default)]
+struct Scanned {
+    templates: Templates,
+    files: usize,
+    bytes: usize,
+}
+
 /// Why reading templates ended early.
 enum Stop {
     /// A folder or a file cannot be read.
@@ -184,7 +197,7 @@ enum Stop {
 fn add_folder(
     folder: &Path,
     deeper: usize,
-    templates: &mut Templates,
+    templates: &mut Scanned,
     values: &Value,
 ) -> Result<(), Stop> {
     if !folder.is_dir() {
@@ -218,7 +231,8 @@ fn add_folder(
                 )));
             }
             let partial = entry.file_name().to_string_lossy().starts_with('_');
-            templates.add(&String::from_utf8_lossy(&bytes), partial, values);
+            let text = String::from_utf8_lossy(&bytes);
+            templates.templates.add(&files::shown(&path), &text, partial, values);
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ const REVISION: &str = "org.opencontainers.image.revision";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// The image, as the release records it.
-    pub recorded: Recorded,
+    pub recorded: RecordedImage,
     /// What the recorded digest is, in the recorded repository.
     pub built: Lookup<Artifact>,
     /// What the recorded tag points to now, in the recorded repository.
@@ -37,7 +37,7 @@ pub struct Evidence {
 
 /// An image as the release records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedImage {
     /// Name of the container.
     pub container: String,
     /// Registry and repository.
@@ -54,7 +54,7 @@ pub struct Recorded {
     pub place: Option<Place>,
 }
 
-impl Recorded {
+impl RecordedImage {
     /// The record of an image. `revision` is the commit of the release's context.
     ///
     /// # Errors

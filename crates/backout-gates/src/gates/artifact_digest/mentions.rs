@@ -4,7 +4,7 @@ use backout_core::finding::Place;
 use backout_core::manifest::Manifest;
 use serde_json::Value;
 
-use super::evidence::Recorded;
+use super::evidence::RecordedImage;
 use crate::oci::Reference;
 
 /// The fields of a pod that list containers.
@@ -14,7 +14,7 @@ const LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"]
 /// recorded one, or whose image is of the recorded repository. A container without an image has an
 /// empty text, which is no reference.
 #[must_use]
-pub fn mentions(manifests: &[Manifest], recorded: &Recorded) -> Vec<(String, Option<Place>)> {
+pub fn mentions(manifests: &[Manifest], recorded: &RecordedImage) -> Vec<(String, Option<Place>)> {
     let mut found = Vec::new();
     for manifest in manifests {
         let (Some(path), Some(template)) = (manifest.pod_template_path(), manifest.pod_template())
@@ -38,7 +38,7 @@ pub fn mentions(manifests: &[Manifest], recorded: &Recorded) -> Vec<(String, Opt
     found
 }
 
-fn is_meant(container: &Value, text: &str, recorded: &Recorded) -> bool {
+fn is_meant(container: &Value, text: &str, recorded: &RecordedImage) -> bool {
     let is_of_repository = |it: Reference| it.repository == recorded.repository;
     container["name"].as_str() == Some(recorded.container.as_str())
         || text.parse().is_ok_and(is_of_repository)
@@ -72,7 +72,7 @@ spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: checkout}]}}}}
 kind: Service
 ";
         let manifests = read("rendered.yaml", text.as_bytes(), &limits()).unwrap();
-        let recorded = Recorded {
+        let recorded = RecordedImage {
             container: "checkout".to_owned(),
             repository: "registry.example/shop/checkout".parse().unwrap(),
             tag: "1.42.0".to_owned(),

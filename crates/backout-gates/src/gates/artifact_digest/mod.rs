@@ -16,7 +16,7 @@ use backout_core::judgement::Verdict;
 use backout_core::policy::gate::ArtifactDigest;
 use backout_core::units::Digest;
 
-pub use evidence::{Artifact, Deployed, Evidence, Git, PlatformArtifact, Recorded, Running};
+pub use evidence::{Artifact, Deployed, Evidence, Git, PlatformArtifact, RecordedImage, Running};
 pub use ladder::Cause;
 pub use mentions::mentions;
 

@@ -117,7 +117,7 @@ fn index(images: &[(&str, &Image)], attestation: &str) -> Artifact {
 /// What was built is there and tagged; no manifests are known.
 fn evidence(built: &Artifact) -> Evidence {
     Evidence {
-        recorded: Recorded {
+        recorded: RecordedImage {
             container: "checkout".to_owned(),
             repository: REPOSITORY.parse().unwrap(),
             tag: "1.42.0".to_owned(),

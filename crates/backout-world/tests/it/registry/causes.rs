@@ -10,7 +10,7 @@ use backout_fixtures::docker_registry::DockerRegistry;
 use backout_fixtures::image::{self, Artifact, Image};
 use backout_fixtures::push::{delete, push};
 use backout_gates::Outcome;
-use backout_gates::gates::artifact_digest::{Evidence, Git, Recorded, Running, causes, judge};
+use backout_gates::gates::artifact_digest::{Evidence, Git, RecordedImage, Running, causes, judge};
 use backout_world::registry::{Known, digest_evidence};
 
 use super::reader;
@@ -61,7 +61,7 @@ impl Shop {
             digest: self.built.digest(),
             platforms: Vec::new(),
         };
-        let recorded = Recorded::of(&recorded, Some(COMMIT), None).expect("a repository");
+        let recorded = RecordedImage::of(&recorded, Some(COMMIT), None).expect("a repository");
         let known = Known {
             deployed: deployed.iter().map(|text| ((*text).to_owned(), None)).collect(),
             running,
@@ -258,7 +258,7 @@ async fn a_registry_that_is_gone_is_no_missing_image() {
         digest: built.digest(),
         platforms: Vec::new(),
     };
-    let recorded = Recorded::of(&recorded, Some(COMMIT), None).expect("a repository");
+    let recorded = RecordedImage::of(&recorded, Some(COMMIT), None).expect("a repository");
     let known = Known { deployed: vec![(pinned, None)], ..Known::default() };
     let evidence = digest_evidence(&reader(), recorded, known).await;
     expect(&evidence, "UNREADABLE", Verdict::NotEvaluated, None);

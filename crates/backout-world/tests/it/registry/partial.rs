@@ -6,7 +6,7 @@ use backout_core::release::Image as ReleaseImage;
 use backout_fixtures::image::{self, Artifact, Image};
 use backout_fixtures::memory_registry::MemoryRegistry;
 use backout_fixtures::push::push;
-use backout_gates::gates::artifact_digest::{Recorded, judge};
+use backout_gates::gates::artifact_digest::{RecordedImage, judge};
 use backout_gates::oci::Lookup;
 use backout_world::registry::{Known, digest_evidence};
 
@@ -23,7 +23,7 @@ async fn not_evaluated(pushed: &Artifact, deployed: Option<&str>) -> String {
         digest: pushed.digest(),
         platforms: Vec::new(),
     };
-    let recorded = Recorded::of(&recorded, None, None).expect("a repository");
+    let recorded = RecordedImage::of(&recorded, None, None).expect("a repository");
     let known = Known {
         deployed: deployed.iter().map(|text| ((*text).to_owned(), None)).collect(),
         running: Vec::new(),

@@ -8,6 +8,8 @@
 //! - it stands in a `define` that nothing includes.
 //!
 //! `index .Values "key"`, values of subcharts and `.Values` handed to other templates are not seen.
+//! This finds a key that an environment forgot, and stays silent when in doubt; `reads` is the
+//! other way round.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,37 +25,68 @@ const LENIENT: &[&str] = &[
 
 /// What the templates of a chart need, so far.
 #[derive(Debug, Default)]
-pub(super) struct Templates {
-    /// How many files were read.
-    pub(super) files: usize,
-    /// How many bytes.
-    pub(super) bytes: usize,
+pub struct Templates {
     /// What is rendered in any case.
     rendered: Scope,
     /// What is rendered when something includes it, by name.
     defined: BTreeMap<String, Scope>,
 }
 
+/// A key that the templates need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The key, such as `database.host`.
+    pub key: String,
+    /// The template that needs it.
+    pub file: String,
+    /// The line of it, from one.
+    pub line: u32,
+    /// Whether `required` stands before it, which refuses an empty text too.
+    pub is_required: bool,
+}
+
+/// A template that ends with an error for certain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// What it says, when that is a fixed text.
+    pub message: String,
+    /// The template.
+    pub file: String,
+    /// The line of it, from one.
+    pub line: u32,
+}
+
 /// What one piece of template needs.
 #[derive(Debug, Default)]
 struct Scope {
-    keys: BTreeSet<String>,
+    keys: BTreeMap<String, Need>,
     includes: BTreeSet<String>,
+    failing: Vec<Failing>,
 }
 
 impl Scope {
     fn add(&mut self, other: Self) {
-        self.keys.extend(other.keys);
+        for (key, need) in other.keys {
+            let is_required = need.is_required;
+            let known = self.keys.entry(key).or_insert(need);
+            known.is_required |= is_required;
+        }
         self.includes.extend(other.includes);
+        self.failing.extend(other.failing);
     }
 }
 
 impl Templates {
     /// Adds a file. Of a partial, whose name begins with `_`, only definitions are rendered.
-    pub(super) fn add(&mut self, text: &str, partial: bool, values: &Value) {
-        let mut scan = Scan { values, blocks: Vec::new(), scopes: vec![Scope::default()] };
+    pub fn add(&mut self, file: &str, text: &str, partial: bool, values: &Value) {
+        let mut scan =
+            Scan { values, file, line: 1, blocks: Vec::new(), scopes: vec![Scope::default()] };
         let mut defined = Vec::new();
-        for action in actions(text) {
+        let mut counted = 0;
+        for (at, action) in actions(text) {
+            let passed = text.get(counted..at).unwrap_or_default().matches('\n').count();
+            scan.line = scan.line.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
+            counted = at;
             if let Some(definition) = scan.take(&tokens(action)) {
                 defined.push(definition);
             }
@@ -68,22 +101,56 @@ impl Templates {
         }
     }
 
-    /// Keys that are needed and that the values do not give, sorted.
-    pub(super) fn missing(&self, values: &Value) -> Vec<String> {
-        let mut needed: BTreeSet<&String> = self.rendered.keys.iter().collect();
+    /// Every piece that is rendered: what stands outside of definitions, and what is included.
+    fn live(&self) -> Vec<&Scope> {
+        let mut live = vec![&self.rendered];
         let mut open: Vec<&String> = self.rendered.includes.iter().collect();
         let mut seen = BTreeSet::new();
         while let Some(name) = open.pop() {
             if let (true, Some(scope)) = (seen.insert(name), self.defined.get(name)) {
-                needed.extend(&scope.keys);
+                live.push(scope);
                 open.extend(&scope.includes);
             }
         }
-        let absent = |key: &&&String| {
-            let path: Vec<&str> = key.split('.').collect();
-            lookup(values, &path).is_none()
-        };
-        needed.iter().filter(absent).map(|key| (**key).clone()).collect()
+        live
+    }
+
+    /// Keys that are needed and that the values do not give, sorted.
+    #[must_use]
+    pub fn missing(&self, values: &Value) -> Vec<String> {
+        let keys = self.live().into_iter().flat_map(|scope| scope.keys.keys());
+        let absent = keys.filter(|key| self.value(values, key).is_none());
+        absent.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What is needed and what the values do not give or, before `required`, give as nothing; by
+    /// key.
+    #[must_use]
+    pub fn unmet(&self, values: &Value) -> Vec<Need> {
+        let mut unmet: BTreeMap<&String, Need> = BTreeMap::new();
+        for need in self.live().into_iter().flat_map(|scope| scope.keys.values()) {
+            let is_met = match self.value(values, &need.key) {
+                None => false,
+                Some(Value::Null) => !need.is_required,
+                Some(Value::String(text)) => !(need.is_required && text.is_empty()),
+                Some(_) => true,
+            };
+            if !is_met {
+                unmet.entry(&need.key).or_insert_with(|| need.clone());
+            }
+        }
+        unmet.into_values().collect()
+    }
+
+    /// Templates that refuse the values for certain.
+    #[must_use]
+    pub fn failing(&self) -> Vec<Failing> {
+        self.live().into_iter().flat_map(|scope| scope.failing.iter().cloned()).collect()
+    }
+
+    fn value<'v>(&self, values: &'v Value, key: &str) -> Option<&'v Value> {
+        let path: Vec<&str> = key.split('.').collect();
+        lookup(values, &path)
     }
 }
 
@@ -103,6 +170,8 @@ struct Block {
 /// Walks through the actions of one file.
 struct Scan<'a> {
     values: &'a Value,
+    file: &'a str,
+    line: u32,
     blocks: Vec<Block>,
     /// The file itself, then each definition that is open.
     scopes: Vec<Scope>,
@@ -233,8 +302,17 @@ impl Scan<'_> {
                 .iter()
                 .any(|token| matches!(token, Token::Word(word) if LENIENT.contains(word)));
         let mut found = Scope::default();
+        let is_required = tokens.contains(&Token::Word("required"));
         for (position, token) in tokens.iter().enumerate() {
             match token {
+                Token::Word("fail") if !tested => {
+                    let message = match tokens.get(position + 1) {
+                        Some(Token::Text(message)) => (*message).to_owned(),
+                        _ => String::new(),
+                    };
+                    let (file, line) = (self.file.to_owned(), self.line);
+                    found.failing.push(Failing { message, file, line });
+                }
                 Token::Word("include" | "template") => {
                     if let Some(Token::Text(name)) = tokens.get(position + 1) {
                         found.includes.insert((*name).to_owned());
@@ -246,7 +324,14 @@ impl Scan<'_> {
                         path.pop();
                     }
                     if !path.is_empty() {
-                        found.keys.insert(path.join("."));
+                        let key = path.join(".");
+                        let need = Need {
+                            key: key.clone(),
+                            file: self.file.to_owned(),
+                            line: self.line,
+                            is_required: is_required && !lenient,
+                        };
+                        found.keys.insert(key, need);
                     }
                 }
                 Token::Text(_) | Token::Mark => {}
@@ -268,7 +353,7 @@ fn both(a: Option<bool>, b: Option<bool>) -> Option<bool> {
 
 /// A piece of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token<'a> {
+pub(super) enum Token<'a> {
     /// A function, a field, a variable or a number.
     Word(&'a str),
     /// What stands between quotes.
@@ -277,8 +362,8 @@ enum Token<'a> {
     Mark,
 }
 
-/// The insides of `{{ ... }}`, without comments.
-fn actions(text: &str) -> impl Iterator<Item = &str> {
+/// The insides of `{{ ... }}`, without comments, each with the byte that it begins at.
+pub(super) fn actions(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = text;
     std::iter::from_fn(move || {
         loop {
@@ -290,9 +375,10 @@ fn actions(text: &str) -> impl Iterator<Item = &str> {
             }
             let end = end_of_action(after)?;
             let action = after.get(..end)?;
+            let at = text.len() - after.len();
             rest = after.get(end + 2..)?;
             let action = action.strip_prefix('-').unwrap_or(action);
-            return Some(action.strip_suffix('-').unwrap_or(action));
+            return Some((at, action.strip_suffix('-').unwrap_or(action)));
         }
     })
 }
@@ -327,7 +413,7 @@ fn quoted(text: &str, quote: char) -> Option<(&str, usize)> {
     None
 }
 
-fn tokens(action: &str) -> Vec<Token<'_>> {
+pub(super) fn tokens(action: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut rest = action.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -358,7 +444,7 @@ mod tests {
     /// Keys that a template misses under values.
     fn missing(template: &str, values: &Value) -> Vec<String> {
         let mut templates = Templates::default();
-        templates.add(template, false, values);
+        templates.add("t.yaml", template, false, values);
         templates.missing(values)
     }
 
@@ -420,9 +506,30 @@ mod tests {
                        {{ define \"c\" }}{{ .Values.c }}{{ end }}";
         let values = json!({});
         let mut templates = Templates::default();
-        templates.add(helpers, true, &values);
-        templates.add("{{ template \"a\" . }}", false, &values);
+        templates.add("_h.tpl", helpers, true, &values);
+        templates.add("t.yaml", "{{ template \"a\" . }}", false, &values);
         assert_eq!(templates.missing(&values), ["b"]);
+    }
+
+    #[test]
+    fn needs_have_places_and_required_wants_more() {
+        let values = json!({"a": "", "n": null});
+        let mut templates = Templates::default();
+        let text = "x: 1\ny: {{ required \"say a\" .Values.a }}\n{{/* \n */}}\nz: {{ .Values.b }}\n\
+                    {{ .Values.n }}{{ if not .Values.c }}{{ fail \"c is needed\" }}{{ end }}";
+        templates.add("t.yaml", text, false, &values);
+        let unmet: Vec<_> = templates
+            .unmet(&values)
+            .into_iter()
+            .map(|need| (need.key, need.line, need.is_required))
+            .collect();
+        assert_eq!(unmet, [("a".to_owned(), 2, true), ("b".to_owned(), 5, false)]);
+        assert_eq!(templates.missing(&values), ["b"]);
+        let failing = templates.failing();
+        assert_eq!((failing[0].message.as_str(), failing[0].line), ("c is needed", 6));
+        let mut templates = Templates::default();
+        templates.add("t.yaml", text, false, &json!({"c": 1}));
+        assert_eq!(templates.failing(), []);
     }
 
     #[test]

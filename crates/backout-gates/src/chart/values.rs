@@ -1,39 +1,85 @@
 //! Values files: any YAML, merged as Helm merges them.
 
-use std::path::Path;
+use std::sync::Arc;
 
-use backout_core::document::{Location, Problem, Source, Unreadable};
+use backout_core::document::{
+    self, FieldPath, Limits, Location, Problem, Source, SourceMap, Unreadable,
+};
+use backout_core::finding::Place;
 use serde_json::Value;
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter};
 
-use super::super::files;
-use super::MOST_BYTES;
-use crate::error::Failure;
-
+/// The largest values file.
+pub const MOST_BYTES: usize = 1024 * 1024;
 /// The deepest nesting of a values file; merging and looking up go as deep.
 const DEEPEST: usize = 64;
 /// The most keys and values of a file, and how many aliases may stand for.
 const MOST_NODES: usize = 100_000;
 
+/// A values file that was read.
+#[derive(Clone, Debug)]
+pub struct Values {
+    /// What it says; always a mapping.
+    pub value: Value,
+    /// Its text.
+    pub source: Source,
+    /// Where its keys are. YAML that is allowed here but not in documents of ours, such as merge
+    /// keys, has no places.
+    map: Option<Arc<SourceMap>>,
+}
+
+impl Values {
+    /// Where a key is, or its closest ancestor that is there.
+    #[must_use]
+    pub fn place(&self, path: &FieldPath) -> Place {
+        let location = self.map.as_ref().map(|map| map.nearest(path));
+        Place { file: self.source.name.clone(), location }
+    }
+
+    /// Whether the file itself says something at a path of keys.
+    #[must_use]
+    pub fn has(&self, path: &[&str]) -> bool {
+        path.iter().try_fold(&self.value, |value, key| value.get(key)).is_some()
+    }
+}
+
 /// Reads a values file.
-pub(super) fn read(path: &Path) -> Result<Value, Failure> {
-    let name = files::shown(path);
-    let bytes = files::bytes(path, MOST_BYTES)
-        .map_err(|source| Failure::File { path: name.clone(), source })?;
-    parse(&name, &bytes).map_err(|unreadable| Failure::Document(Box::new(unreadable)))
+///
+/// # Errors
+/// When it is too large, no YAML, or not a mapping of keys to values.
+pub fn read(name: &str, bytes: &[u8]) -> Result<Values, Unreadable> {
+    let value = parse(name, bytes)?;
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let limits = Limits { max_bytes: MOST_BYTES, max_depth: DEEPEST, max_nodes: MOST_NODES };
+    let map = document::read::<Value>(name, bytes, &limits).ok().map(|document| document.map);
+    Ok(Values { value, source: Source::new(name, text), map })
+}
+
+/// Every text of values that can be told again in an error of another program.
+#[must_use]
+pub fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(fields) => fields.values().flat_map(texts).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
 }
 
 fn parse(name: &str, bytes: &[u8]) -> Result<Value, Unreadable> {
+    let unreadable = |source, problem| Unreadable {
+        source_name: name.to_owned(),
+        source,
+        problems: vec![problem],
+    };
     if bytes.len() > MOST_BYTES {
-        return Err(files::too_large(name, MOST_BYTES));
+        let mut problem =
+            problem(Location::START, format!("the file has more than {MOST_BYTES} bytes"));
+        problem.help = Some("check that this is the right file".to_owned());
+        return Err(unreadable(None, problem));
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
-        let problem = problem(Location::START, "the file is not UTF-8");
-        return Err(Unreadable {
-            source_name: name.to_owned(),
-            source: None,
-            problems: vec![problem],
-        });
+        return Err(unreadable(None, problem(Location::START, "the file is not UTF-8")));
     };
     let source = Source::new(name, text);
     let value = from_yaml(&source.text).and_then(|value| match value {
@@ -43,11 +89,7 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Value, Unreadable> {
             Err(problem(Location::START, "a values file is a mapping of keys to values"))
         }
     });
-    value.map_err(|problem| Unreadable {
-        source_name: name.to_owned(),
-        source: Some(source),
-        problems: vec![problem],
-    })
+    value.map_err(|problem| unreadable(Some(source), problem))
 }
 
 fn from_yaml(text: &str) -> Result<Value, Problem> {
@@ -88,7 +130,7 @@ fn problem(location: Location, message: impl Into<String>) -> Problem {
 
 /// Lays values over others: mappings are merged, anything else is replaced, and `null` takes a key
 /// away, as it does for Helm.
-pub(super) fn merge(base: &mut Value, over: Value) {
+pub fn merge(base: &mut Value, over: Value) {
     let (Value::Object(base), Value::Object(over)) = (base, over) else { return };
     for (key, value) in over {
         match base.get_mut(&key) {
@@ -100,7 +142,8 @@ pub(super) fn merge(base: &mut Value, over: Value) {
 }
 
 /// The value at a path of keys.
-pub(super) fn lookup<'a>(values: &'a Value, path: &[&str]) -> Option<&'a Value> {
+#[must_use]
+pub fn lookup<'a>(values: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(values, |value, key| value.get(key))
 }
 
