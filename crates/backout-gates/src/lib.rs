@@ -11,7 +11,9 @@ pub mod names;
 pub mod oci;
 mod outcome;
 mod recorded;
+pub mod scan;
 pub mod stamp;
+pub mod waivers;
 
 pub use outcome::Outcome;
 pub use recorded::Recorded;

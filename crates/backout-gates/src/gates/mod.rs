@@ -9,6 +9,7 @@ mod found;
 pub mod probes;
 #[cfg(test)]
 mod testing;
+pub mod vulnerabilities;
 
 use backout_core::finding::Level;
 
