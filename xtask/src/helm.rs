@@ -53,7 +53,7 @@ fn prepare() -> Result<PathBuf> {
 }
 
 /// The machine's Go if it is new enough, or one of our own in the cache folder.
-fn go(cache: &Path) -> Result<PathBuf> {
+pub(crate) fn go(cache: &Path) -> Result<PathBuf> {
     let told = Command::new("go").arg("version").output();
     if told.is_ok_and(|told| minor(&String::from_utf8_lossy(&told.stdout)) >= Some(OLDEST_GO_MINOR))
     {

@@ -1,6 +1,7 @@
 //! The project's own tasks. `cargo xtask help` lists them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod conftest;
 mod docker_registry;
 mod e2e;
 mod generate;
@@ -26,6 +27,7 @@ Usage: cargo xtask <TASK>
   scale [ARGS]        measure many releases at once on one controller; see --help
   cluster             start a real cluster with the demo, until Ctrl-C
   docker-registry     get the registry for tests, and print where it is
+  conftest            get conftest for the tests of Rego policies, and print where it is
   helm                get Helm for the tests of the chart, and print where it is
   generate [--check]  write the generated files, or fail when one is out of date
   invariants          check what ARCHITECTURE.md promises
@@ -54,6 +56,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["scale", rest @ ..] => e2e::scale(rest),
         ["cluster"] => e2e::cluster(),
         ["docker-registry"] => docker_registry::run(),
+        ["conftest"] => conftest::run(),
         ["helm"] => helm::run(),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),

@@ -4,6 +4,11 @@
 //! object that it applies to what was decided. What an engine cannot evaluate is
 //! [`Decision::NotEvaluated`] with the reason, and never a pass.
 
+pub mod cel;
 mod decision;
+pub mod gatekeeper;
+pub mod kyverno_cel;
+pub mod rego;
+pub mod validating_admission_policy;
 
 pub use decision::{Decided, Decision, Engine, Rule};
