@@ -5,10 +5,9 @@
 //! [`Decision::NotEvaluated`] with the reason, and never a pass.
 
 pub mod cel;
-mod decision;
 pub mod gatekeeper;
 pub mod kyverno_cel;
 pub mod rego;
 pub mod validating_admission_policy;
 
-pub use decision::{Decided, Decision, Engine, Rule};
+pub use backout_gates::gates::policies::{Decided, Decision, Engine, Rule};

@@ -6,6 +6,7 @@
 
 pub mod admission_message;
 pub mod chart;
+pub mod check;
 pub mod gates;
 pub mod names;
 pub mod oci;

@@ -33,7 +33,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "backout-world",
         ],
     ),
-    ("backout-admission", &["backout-core"]),
+    ("backout-admission", &["backout-core", "backout-gates"]),
     ("backout-controller", &["backout-core", "backout-gates", "backout-judge", "backout-world"]),
     ("backout-core", &[]),
     ("backout-e2e", &["backout-controller", "backout-core", "backout-judge", "backout-world"]),

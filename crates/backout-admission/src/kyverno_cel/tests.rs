@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{CelRule, Native, Policies};
 use crate::cel::policy::{Evaluated, Verdict};
 use crate::cel::{Environment, Limits};
-use crate::decision::{Decided, Decision};
+use crate::{Decided, Decision};
 use crate::validating_admission_policy::World;
 use crate::validating_admission_policy::matching::Subject;
 

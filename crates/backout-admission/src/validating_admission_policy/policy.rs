@@ -12,7 +12,7 @@ use super::selector;
 use super::world::{self, World};
 use crate::cel::policy::{Evaluated, FailurePolicy, Fields, Rules, Verdict, place};
 use crate::cel::{Environment, Limits};
-use crate::decision::{Decided, Decision, Engine, Rule};
+use crate::{Decided, Decision, Engine, Rule};
 
 /// What is wrong with a file of policies.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use backout_core::manifest::{self, Manifest};
 
 use super::{Policies, World};
 use crate::cel::Limits;
-use crate::decision::{Decided, Decision};
+use crate::{Decided, Decision};
 
 fn read(name: &str, text: &str) -> Vec<Manifest> {
     manifest::read(name, text.as_bytes(), &manifest::limits()).unwrap()

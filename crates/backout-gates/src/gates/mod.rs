@@ -6,6 +6,7 @@ pub mod artifact_signature;
 pub mod config_drift;
 pub mod context;
 mod found;
+pub mod policies;
 pub mod probes;
 #[cfg(test)]
 mod testing;
