@@ -9,9 +9,9 @@ use super::declarations;
 use super::exception::{self, Excepted, Exception};
 use crate::cel::policy::{Evaluated, Fields, Rules, Verdict, place};
 use crate::cel::{Environment, Limits};
-use crate::{Decided, Decision, Engine, Rule};
 use crate::validating_admission_policy::matching::{self, Matches, Subject};
 use crate::validating_admission_policy::{Problem, World, problems_of, scope};
+use crate::{Decided, Decision, Engine, Rule};
 
 const GROUP: &str = "policies.kyverno.io";
 

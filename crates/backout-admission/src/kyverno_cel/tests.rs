@@ -5,9 +5,9 @@ use serde_json::json;
 use super::{CelRule, Native, Policies};
 use crate::cel::policy::{Evaluated, Verdict};
 use crate::cel::{Environment, Limits};
-use crate::{Decided, Decision};
 use crate::validating_admission_policy::World;
 use crate::validating_admission_policy::matching::Subject;
+use crate::{Decided, Decision};
 
 fn read(name: &str, text: &str) -> Vec<Manifest> {
     manifest::read(name, text.as_bytes(), &manifest::limits()).unwrap()
